@@ -1,0 +1,27 @@
+"""The errors that a user is meant to read: each message is one sentence saying what, where and what to do."""
+
+from __future__ import annotations
+
+
+class CSpineSegError(ValueError):
+    """Base of all expected failures; the command line prints the message alone and exits with 2."""
+
+
+class InputError(CSpineSegError):
+    """Something that was given cannot be used: a name, a folder, a table, a file."""
+
+
+class GeometryError(InputError):
+    """Two grids, or the two descriptions of one grid, do not fit together."""
+
+
+class ModelError(CSpineSegError):
+    """A model is unknown or damaged, or the device that was asked for cannot run it."""
+
+
+class WriteError(CSpineSegError):
+    """A file could not be written, or did not read back as it was written; nothing was left behind."""
+
+
+class Cancelled(Exception):
+    """The user cancelled; nothing was written."""

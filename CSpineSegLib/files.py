@@ -1,0 +1,163 @@
+"""The one way in which this project writes: to a temporary file beside the target, read back, then renamed.
+
+A reader therefore never sees half a file, a kill at any moment leaves the former file or the new one, and what
+cannot be verified is removed again. Works on Linux, Windows and macOS.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import InputError, WriteError
+
+_TEMPORARY = re.compile(r"^\.cspineseg\.[0-9a-f]{12}\.cspineseg-tmp$")
+STALE_SECONDS = 3600.0
+MAX_NAME_BYTES = 255
+
+
+def sha256(path: Path | str) -> str:
+    """SHA-256 of a file as 64 hexadecimal digits."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def write_verified(
+    path: Path | str,
+    data: bytes,
+    verify: Callable[[Path], None] | None = None,
+    *,
+    exclusive: bool = False,
+) -> str:
+    """Write `data` to `path` atomically and return its SHA-256.
+
+    Parameters
+    ----------
+    path : the target; its folder is made if it is missing.
+    data : the whole content.
+    verify : called with the temporary file; it raises if the content is not what it should be.
+        The bytes themselves are always compared.
+    exclusive : do not replace an existing file; FileExistsError then, and nothing changes.
+
+    Raises
+    ------
+    WriteError : the folder cannot be written, the disk is full, or what was read back differs.
+    InputError : the file's name is over 255 bytes.
+    FileExistsError : only with `exclusive`.
+    """
+    path = Path(path)
+    check_name(path)
+    # Short and independent of the target, so that a target of 255 bytes still has a valid temporary neighbour.
+    temporary = path.parent / f".cspineseg.{secrets.token_hex(6)}.cspineseg-tmp"
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    if exclusive:
+        with _explained(path, FileExistsError):
+            claim(path)
+    done = False
+    try:
+        with _explained(path):
+            _write_bytes(temporary, data)
+            if temporary.read_bytes() != data:
+                raise WriteError(f"{path} did not read back as it was written; check the disk. Nothing was left behind.")
+            if verify is not None:
+                verify(temporary)
+            os.replace(temporary, path)
+        done = True
+    finally:
+        if not done:
+            with contextlib.suppress(FileNotFoundError):
+                temporary.unlink()
+            if exclusive:
+                path.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+    return hashlib.sha256(data).hexdigest()
+
+
+@contextlib.contextmanager
+def _explained(path: Path, *passed: type[OSError]) -> Iterator[None]:
+    """Turn an OSError, except those in `passed`, into the sentence of a WriteError."""
+    try:
+        yield
+    except passed:
+        raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise WriteError(
+            f"{path} could not be written ({reason}); free space or choose a folder that can be written to."
+        ) from error
+
+
+def claim(path: Path | str) -> None:
+    """Take a file name for oneself by exclusive creation of an empty file; FileExistsError if it is taken."""
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+
+
+def write_json(path: Path | str, content: Any, *, exclusive: bool = False) -> str:
+    """Write `content` as readable JSON (UTF-8, no NaN) like :func:`write_verified`; returns its SHA-256."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return write_verified(path, text.encode("utf-8"), exclusive=exclusive)
+
+
+def read_json(path: Path | str) -> Any:
+    """Content of a JSON file; InputError names the file if it cannot be read."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist.") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path} is not a readable JSON file ({error}).") from None
+
+
+def sweep(folder: Path | str, older_than: float = STALE_SECONDS) -> list[Path]:
+    """Remove temporary files under `folder` that no living writer can own any more, and return them.
+
+    A write takes seconds, so a temporary file untouched for `older_than` seconds was left by a killed process.
+    """
+    removed = []
+    limit = time.time() - older_than
+    folder = Path(folder)
+    for candidate in folder.rglob(".cspineseg.*.cspineseg-tmp") if folder.is_dir() else ():
+        with contextlib.suppress(FileNotFoundError):
+            if _TEMPORARY.match(candidate.name) and candidate.stat().st_mtime <= limit:
+                candidate.unlink()
+                removed.append(candidate)
+    return removed
+
+
+def check_name(path: Path) -> None:
+    """InputError if the last part of `path` is longer than file systems allow."""
+    size = len(path.name.encode("utf-8"))
+    if size > MAX_NAME_BYTES:
+        raise InputError(
+            f"The file name {path.name[:40]}... has {size} bytes, over the {MAX_NAME_BYTES} of file systems; "
+            "choose a shorter name."
+        )
+
+
+def _write_bytes(path: Path, data: bytes) -> None:
+    with open(path, "xb") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable where the system lets a folder be flushed; Windows and some network drives do not."""
+    if os.name == "nt":
+        return
+    # The file is in place and verified: a folder that cannot be flushed is no reason to call the write failed.
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
