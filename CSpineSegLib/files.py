@@ -67,7 +67,7 @@ def write_verified(
         with _explained(path):
             _write_bytes(temporary, data)
             if temporary.read_bytes() != data:
-                raise WriteError(f"{path} did not read back as it was written; check the disk. Nothing was left behind.")
+                raise WriteError(f"{path} did not read back as it was written; check the disk. Nothing was kept.")
             if verify is not None:
                 verify(temporary)
             os.replace(temporary, path)

@@ -1,0 +1,25 @@
+"""Fixtures that every test file may use."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real images, which are never part of the project; tests that need them skip where it is absent."""
+    folder = Path(os.environ.get("CSPINESEG_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"the real test images are not in {folder}; set CSPINESEG_SHARED_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_t2(shared_data: Path) -> Path:
+    """A real sagittal T2 exam: 320 x 320 x 13, 0.6875 x 0.6875 x 4 mm, PSR."""
+    return shared_data / "cervical_t2" / "cervical_t2_320x320x13.nii.gz"
