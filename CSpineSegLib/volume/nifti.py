@@ -141,6 +141,12 @@ def write(volume: Volume, path: Path | str, *, allowed: Collection[int] | None =
     return files.write_verified(path, data, verify, exclusive=exclusive)
 
 
+def check_writable_name(path: Path) -> None:
+    """InputError unless `path` can be the name of a NIfTI file."""
+    files.check_name(path)
+    is_compressed(path)
+
+
 def is_compressed(path: Path) -> bool:
     """True for .nii.gz, False for .nii; InputError for any other name."""
     name = path.name.lower()

@@ -1,0 +1,169 @@
+"""Segment one exam and write the mask with its provenance; skip what is already done."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .. import anatomy, files, volume
+from ..dataset import Exam
+from ..errors import CSpineSegError, InputError
+from ..evaluation import measure
+from ..model import Bundle, predict
+from ..progress import Progress, ensure
+from .provenance import now, software
+
+
+@dataclass(frozen=True)
+class SegmentResult:
+    """What segmenting one exam gave.
+
+    `skipped` is True where an earlier result of the same image, model and settings was found unchanged.
+    """
+
+    stem: str
+    mask: Path
+    provenance: Path | None
+    skipped: bool
+    seconds: float
+    device: str
+    notes: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as plain values."""
+        plain = asdict(self)
+        plain["mask"] = str(self.mask)
+        plain["provenance"] = str(self.provenance) if self.provenance else None
+        return plain
+
+
+def segment(
+    exam: Exam,
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> SegmentResult:
+    """Predict the mask of an exam and write it, with its JSON, under `processed/predicted/<model>/`.
+
+    An existing result is kept, and the work skipped, if image, model and mask have the SHA-256 that it says.
+
+    Parameters
+    ----------
+    force : predict again even so.
+
+    Raises
+    ------
+    InputError : the exam has no image, or it cannot be used.
+    ModelError : device missing or out of memory.
+    """
+    progress = ensure(progress)
+    if exam.image is None:
+        raise InputError(f"Exam {exam.stem} has no image in the dataset folder; add the file or choose another exam.")
+    target = exam.predicted(bundle.name)
+    record = target.with_name(target.name.removesuffix(".nii.gz") + ".json")
+    image_hash = files.sha256(exam.image)
+    state = state_of(target, record, image_hash, bundle)
+    if state == "current" and not force:
+        known = files.read_json(record)
+        progress.update("Up to date", 1.0)
+        return SegmentResult(exam.stem, target, record, True, 0.0, known["device"], known["notes"])
+    if state == "edited" and not force:
+        raise InputError(
+            f"{target} was changed after the model wrote it; keep that work with 'cspineseg correct', "
+            "or use --force to replace it."
+        )
+    mask, prediction = _predict(exam.image, bundle, device, progress)
+    progress.update("Writing", 0.95)
+    content = {
+        "exam": exam.stem,
+        "image": {"file": exam.image.name, "sha256": image_hash},
+        "mask": {"file": target.name, "sha256": "", "replaces": files.sha256(target) if target.is_file() else None},
+        "measurements": measure(mask),
+        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "device": prediction.device,
+        "seconds": round(prediction.seconds, 2),
+        "notes": list(prediction.notes),
+        "created": now(),
+        "software": software(),
+    }
+    _write_both(mask, target, record, content)
+    progress.update("Done", 1.0)
+    return SegmentResult(
+        exam.stem, target, record, False, prediction.seconds, prediction.device, list(prediction.notes)
+    )
+
+
+def segment_file(
+    image: Path,
+    output: Path,
+    bundle: Bundle,
+    *,
+    device: str = "auto",
+    force: bool = False,
+    progress: Progress | None = None,
+) -> SegmentResult:
+    """Predict the mask of one NIfTI file outside any dataset and write it to `output`.
+
+    Raises
+    ------
+    InputError : `output` exists and `force` is not given, is the image itself, or has no NIfTI name.
+    """
+    volume.check_writable_name(output)
+    if output.exists() and output.resolve() == image.resolve():
+        raise InputError(f"{output} is the image itself; choose another file for the mask.")
+    if output.exists() and not force:
+        raise InputError(f"{output} exists already; choose another name, or --force to replace it.")
+    progress = ensure(progress)
+    mask, prediction = _predict(image, bundle, device, progress)
+    volume.write(mask, output, allowed=anatomy.LABELS)
+    progress.update("Done", 1.0)
+    return SegmentResult(
+        image.name, output, None, False, prediction.seconds, prediction.device, list(prediction.notes)
+    )
+
+
+def state_of(target: Path, record: Path, image_hash: str, bundle: Bundle) -> str:
+    """What an earlier result is worth.
+
+    Returns "current" (whole, from this image by this model), "outdated" (whole, but from another image or model),
+    "edited" (a person changed the mask since) or "unfinished" (missing, half written, or of unknown origin).
+    """
+    if not (target.is_file() and record.is_file()):
+        return "unfinished"
+    try:
+        known = files.read_json(record)
+        mask, image, model = known["mask"], known["image"]["sha256"], known["model"]["sha256"]
+        found = files.sha256(target)
+        if found == mask["sha256"]:
+            return "current" if (image, model) == (image_hash, bundle.sha256) else "outdated"
+        return "unfinished" if found == mask["replaces"] else "edited"
+    except (InputError, KeyError, TypeError):
+        # A record that cannot be understood proves nothing, so the mask is made again.
+        return "unfinished"
+
+
+def _write_both(mask: volume.Volume, target: Path, record: Path, content: dict[str, Any]) -> None:
+    """Write record and mask so that a kill between the two can be told from a mask that a person edited."""
+    former = record.read_bytes() if record.is_file() else None
+    content["mask"]["sha256"] = hashlib.sha256(volume.encode(mask)).hexdigest()
+    files.write_json(record, content)
+    try:
+        volume.write(mask, target, allowed=anatomy.LABELS)
+    except BaseException:
+        # If not even the former record fits on the disk, the error above is still the one to tell.
+        with contextlib.suppress(CSpineSegError):
+            record.unlink(missing_ok=True) if former is None else files.write_verified(record, former)
+        raise
+
+
+def _predict(path: Path, bundle: Bundle, device: str, progress: Progress) -> tuple[volume.Volume, Any]:
+    progress.update("Reading", 0.0)
+    image = volume.read(path)
+    prediction = predict(bundle, image, device=device, progress=progress.part(0.05, 0.95))
+    prediction.notes.extend(image.warnings)
+    return prediction.mask, prediction

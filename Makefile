@@ -1,0 +1,53 @@
+# Two commands for a new machine, `make demo` and `make test`; each makes the virtual environment that it needs.
+PYTHON ?= python3
+VENV := .venv
+FLOOR := .venv-slicer-5.12
+PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
+REQUIREMENTS := pyproject.toml constraints.txt
+
+.PHONY: demo test test-slow test-floor lint bench wheel clean
+
+demo: $(VENV)/.demo
+	$(VENV)/bin/cspineseg demo --output build/demo
+
+test: lint test-floor
+	$(VENV)/bin/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/.test
+	$(VENV)/bin/python -m pytest -m slow
+
+# The scene tests once more on Slicer's oldest supported version.
+test-floor: $(FLOOR)/.test
+	$(FLOOR)/bin/python -m pytest Testing/Python/test_scene*.py
+
+lint: $(VENV)/.test
+	$(VENV)/bin/ruff check .
+
+bench: $(VENV)/.test
+	$(VENV)/bin/python Testing/Benchmarks/bench.py --output build/bench.json
+
+wheel: $(VENV)/.test
+	$(VENV)/bin/python -m build --wheel --outdir dist .
+
+# torch goes first and pinned, so that no other package brings a build of its own choice.
+$(VENV)/.torch: $(REQUIREMENTS)
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt torch
+	touch $@
+
+$(VENV)/.demo: $(VENV)/.torch
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo]"
+	touch $@
+
+$(VENV)/.test: $(VENV)/.torch
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[test]"
+	touch $@ $(VENV)/.demo
+
+$(FLOOR)/.test: $(REQUIREMENTS) constraints-slicer-5.12.txt
+	$(PYTHON) -m venv $(FLOOR)
+	$(FLOOR)/bin/python -m pip --disable-pip-version-check install --quiet \
+	  --constraint constraints-slicer-5.12.txt --editable ".[scene]" pytest hypothesis
+	touch $@
+
+clean:
+	rm -rf build dist $(VENV) $(FLOOR)
