@@ -25,12 +25,12 @@ def check_dimensions(header: Any, name: Any) -> tuple[int, int, int]:
     shape = dim[1 : 1 + count]
     while len(shape) > 3 and shape[-1] == 1:
         shape.pop()
-    if len(shape) > 3:
-        raise InputError(f"{name} is {len(shape)}D ({_times(shape)}); choose one 3D volume of it.")
     if any(size < 1 for size in shape):
         raise InputError(f"{name} is empty: its dimensions are {_times(shape)}.")
+    if len(shape) > 3:
+        raise InputError(f"{name} is {len(shape)}D ({_times(shape)}); choose one 3D volume of it.")
     if len(shape) < 3 or min(shape) < 2:
-        raise InputError(f"{name} is a 2D image ({_times(shape)}); a 3D volume of at least 2 slices is needed.")
+        raise InputError(f"{name} is no 3D volume ({_times(shape)}); one of at least 2 slices each way is needed.")
     return shape[0], shape[1], shape[2]
 
 
@@ -108,6 +108,9 @@ def _judge(first: np.ndarray, second: np.ndarray, shape: tuple[int, int, int], w
 def _qform(header: Any, name: Any) -> np.ndarray:
     from nibabel.spatialimages import HeaderDataError
 
+    header = header.copy()
+    # The standard takes any qfac that is not negative as +1, and converters do write 0; nibabel refuses it.
+    header["pixdim"][0] = -1.0 if header["pixdim"][0] < 0 else 1.0
     try:
         return header.get_qform()
     except (HeaderDataError, ValueError) as error:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..errors import GeometryError
 from .checks import SILENT_MM, TOLERATED_VOXELS, deviation
-from .grid import Grid, Volume, like
+from .grid import Grid, Volume, like, scaling
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,10 +60,10 @@ def conform(mask: Volume, image: Volume) -> Volume:
     name = mask.path or "The mask"
     if match.index_map is None:
         raise GeometryError(f"{name} does not lie on {image.path or 'the image'}: {match.message}")
-    if match.kind in ("same", "near"):
-        array = mask.array
-    else:
-        array, lost = _reorder(mask.array, match.index_map, image.shape)
+    # The mask's header does not come along, so its scale has to be applied here, or labels would change their values.
+    array = mask.array if scaling(mask.header) == (1.0, 0.0) else mask.intensities()
+    if match.kind == "lattice":
+        array, lost = _reorder(array, match.index_map, image.shape)
         if lost:
             raise GeometryError(
                 f"{name} has {lost} labelled voxels outside {image.path or 'the image'}; "
@@ -117,7 +117,7 @@ def _explain(image: Grid, mask: Grid) -> str:
     """Why two grids differ, in mm."""
 
     def text(values: np.ndarray) -> str:
-        return " x ".join(f"{value:.3g}" for value in values)
+        return " x ".join(f"{value:.5g}" for value in values)
 
     if not np.allclose(np.sort(image.spacing), np.sort(mask.spacing), rtol=1e-3):
         return (

@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+# Header fields that describe the voxels or the patient and not the grid. The ANALYZE leftovers of NIfTI-1 (data_type,
+# db_name) hold the patient's name in files of some converters.
+_ABOUT_THE_CONTENT = {
+    *("cal_max", "cal_min", "slice_duration", "toffset", "slice_code", "slice_start", "slice_end", "unused_str"),
+    *("intent_code", "intent_p1", "intent_p2", "intent_p3", "intent_name", "descrip", "aux_file", "data_type"),
+    *("db_name", "extents", "session_error", "glmax", "glmin"),
+}
+
 
 @dataclass(frozen=True, eq=False)
 class Grid:
@@ -138,7 +146,7 @@ def from_array(array: np.ndarray, affine: np.ndarray) -> Volume:
     array : (I, J, K) of an integer or floating type that NIfTI knows.
     affine : (4, 4) voxel index to RAS mm.
     """
-    return Volume(np.asarray(array), np.array(affine, dtype=np.float64))
+    return Volume(_native(array), np.array(affine, dtype=np.float64))
 
 
 def like(reference: Volume, array: np.ndarray) -> Volume:
@@ -147,18 +155,21 @@ def like(reference: Volume, array: np.ndarray) -> Volume:
     The type is the array's own, the intensity scale is reset, and texts and extensions of the reference
     (which may describe a patient or another image) are not carried over.
     """
-    array = np.asarray(array)
+    array = _native(array)
     if array.shape != reference.shape:
         raise ValueError(f"an array of shape {array.shape} does not lie on a grid of shape {reference.shape}")
     header = reference.header
     if header is not None:
         header = header.copy()
         header.set_data_shape(array.shape)
-        header.set_data_dtype(array.dtype.newbyteorder("="))
+        header.set_data_dtype(array.dtype)
         header["scl_slope"], header["scl_inter"] = 1.0, 0.0
         header["vox_offset"] = 0
-        for field in ("cal_max", "cal_min", "slice_duration", "toffset", "intent_code", "slice_code"):
-            header[field] = 0
-        for field in ("descrip", "aux_file", "intent_name"):
-            header[field] = b""
+        for field in _ABOUT_THE_CONTENT.intersection(header.keys()):
+            header[field] = b"" if header[field].dtype.kind == "S" else 0
     return Volume(array, reference.affine, header)
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    array = np.asarray(array)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)

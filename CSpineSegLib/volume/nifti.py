@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import math
 import zlib
 from collections.abc import Collection
 from pathlib import Path
@@ -16,8 +17,11 @@ import numpy as np
 
 from .. import files
 from ..errors import InputError, WriteError
-from .checks import affine_of, check_dimensions
+from .checks import SILENT_MM, affine_of, check_dimensions, deviation
 from .grid import Volume, like, scaling
+
+# How far a label may be from a whole number if the file stores it scaled: two steps of int16 over the range 0 to 30.
+_SCALED_ROUNDING = 1e-3
 
 
 def read(path: Path | str) -> Volume:
@@ -53,14 +57,17 @@ def as_mask(volume: Volume, allowed: Collection[int] = (0, 1, 2)) -> Volume:
     """The same image as a uint8 label image; InputError for fractions and for labels outside `allowed`."""
     name = volume.path or "The mask"
     values = volume.array
-    if scaling(volume.header) != (1.0, 0.0):
-        slope, inter = scaling(volume.header)
+    slope, inter = scaling(volume.header)
+    if (slope, inter) != (1.0, 0.0):
         values = values.astype(np.float64) * slope + inter
+        # nibabel and others store float labels as scaled int16, where 1 comes back as 1.00001.
+        whole = np.rint(values)
+        values = np.where(np.abs(values - whole) <= _SCALED_ROUNDING, whole, values)
     present = np.unique(values)
     if not np.array_equal(present, np.rint(present)):
         fraction = present[present != np.rint(present)][0]
         raise InputError(
-            f"{name} holds the fractional value {fraction:g}; a mask holds whole labels, "
+            f"{name} holds the fractional value {fraction:.7g}; a mask holds whole labels, "
             "so save it as a label map and not as an interpolated image."
         )
     extra = sorted({int(value) for value in present} - set(allowed))
@@ -87,21 +94,25 @@ def decode(data: bytes, path: Path | None = None) -> Volume:
             raise InputError(f"{name} is truncated or damaged ({error}); copy or download it again.") from None
     header = _parse_header(data, name)
     shape = check_dimensions(header, name)
-    dtype = header.get_data_dtype()
-    if dtype.kind not in "iuf" or dtype.names:
-        raise InputError(f"{name} holds {dtype} voxels; an image of single grey values is needed.")
-    offset, size = int(header["vox_offset"]), int(np.prod(shape)) * dtype.itemsize
+    dtype = _voxel_type(header, name)
+    offset = float(header["vox_offset"])
+    if not (math.isfinite(offset) and offset >= header.sizeof_hdr):
+        raise InputError(f"{name} has a damaged header: it claims that its voxels begin at byte {offset:g}.")
+    # Python's integers: the product of a damaged header's dimensions can overflow NumPy's.
+    offset, count = int(offset), math.prod(shape)
+    size = count * dtype.itemsize
     if offset + size > len(data):
+        there = max(len(data) - offset, 0)
         raise InputError(
-            f"{name} is truncated: {len(data) - offset} of {size} bytes of voxels are there; copy or download it again."
+            f"{name} is truncated: {there} of {size} bytes of voxels are there; copy or download it again."
         )
-    flat = np.frombuffer(data, dtype, count=int(np.prod(shape)), offset=offset)
+    flat = np.frombuffer(data, dtype, count=count, offset=offset)
     if dtype.kind == "f" and not np.isfinite(flat).all():
         bad = int(np.count_nonzero(~np.isfinite(flat)))
         raise InputError(f"{name} has {bad} voxels that are not finite numbers (NaN or infinite); export it again.")
     affine, warnings = affine_of(header, shape, name)
     array = flat.astype(dtype.newbyteorder("="), copy=False).reshape(shape, order="F")
-    extra = data[int(header["sizeof_hdr"]) : offset]
+    extra = data[header.sizeof_hdr : offset]
     return Volume(array, affine, header, path, extra, warnings)
 
 
@@ -109,7 +120,7 @@ def encode(volume: Volume, gz: bool = True) -> bytes:
     """The bytes of a NIfTI file: header and extensions as read (or composed), then the voxels; no time stamp."""
     header = volume.header.copy() if volume.header is not None else _compose_header(volume)
     extra = volume.extra or b"\0\0\0\0"
-    header["vox_offset"] = int(header["sizeof_hdr"]) + len(extra)
+    header["vox_offset"] = header.sizeof_hdr + len(extra)
     voxels = volume.array.astype(header.get_data_dtype(), copy=False).tobytes(order="F")
     data = header.binaryblock + extra + voxels
     return gzip.compress(data, compresslevel=6, mtime=0) if gz else data
@@ -172,6 +183,18 @@ def _parse_header(data: bytes, name: Any) -> Any:
     raise InputError(f"{name} is not a NIfTI file, or its first bytes are damaged.")
 
 
+def _voxel_type(header: Any, name: Any) -> np.dtype:
+    """The type of the voxels, which must be integers or real numbers."""
+    try:
+        dtype = header.get_data_dtype()
+    except KeyError:
+        dtype = np.dtype(np.void)
+    if dtype.kind not in "iuf":
+        what = "colour" if dtype.names else {"c": "complex"}.get(dtype.kind, "unknown")
+        raise InputError(f"{name} holds voxels of {what} type; an image of single grey values is needed.")
+    return dtype
+
+
 def _compose_header(volume: Volume) -> Any:
     from nibabel.nifti1 import Nifti1Header
 
@@ -180,6 +203,9 @@ def _compose_header(volume: Volume) -> Any:
     header.set_data_dtype(volume.array.dtype)
     header.set_qform(volume.affine, code=1)
     header.set_sform(volume.affine, code=1)
+    # Near 180 degrees a float32 quaternion is off by up to 0.03 degrees; readers then get the sform alone.
+    if deviation(volume.affine, header.get_qform(), volume.shape)[0] > SILENT_MM:
+        header.set_qform(None, code=0)
     header.set_xyzt_units("mm")
     header["scl_slope"], header["scl_inter"] = 1.0, 0.0
     return header
