@@ -1,0 +1,1 @@
+"""From an image to a mask: packaged models, their networks and preprocessing, devices, prediction."""

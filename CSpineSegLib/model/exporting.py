@@ -1,0 +1,158 @@
+"""Writing a bundle: a trained network as a MONAI bundle folder, the same bytes for the same weights and texts."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from .. import files, resources
+from ..errors import ModelError
+from . import card, monai_config, networks, preprocess
+from .checksums import SUMS, seal
+
+WEIGHTS = "models/model.pt"
+METADATA = "configs/metadata.json"
+INFERENCE = "configs/inference.json"
+CARD = "docs/README.md"
+LICENSE = "LICENSE"
+REQUIRED = (METADATA, INFERENCE, WEIGHTS, CARD, LICENSE)
+
+LABELS = {"0": "background", "1": "vertebral bodies", "2": "intervertebral discs"}
+
+PHANTOMS_ONLY = "Synthetic phantoms only. No real image, of a patient or of a volunteer, was used."
+UNSEEN_REALITY = (
+    "It was never shown a real image: contrasts, anatomy and artefacts that the phantoms lack may be segmented badly."
+)
+
+
+def export(
+    folder: Path | str,
+    name: str,
+    state_dict: Mapping[str, Any],
+    definition: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    *,
+    version: str = "0.1.0",
+    description: str = "",
+    authors: str = "CSpineSeg developers",
+    training_data: str = PHANTOMS_ONLY,
+    limits: Sequence[str] = (UNSEEN_REALITY,),
+) -> Path:
+    """Write the bundle `folder`/`name` and its SHA256SUMS; files of a former export are replaced.
+
+    Parameters
+    ----------
+    folder : for instance ``resources.path("Models")``.
+    name : the model's name, letters, digits, "-", "_" and "." only.
+    state_dict : tensors of ``networks.build(definition)``; stored in half precision.
+    definition : see :func:`networks.build`.
+    preprocessing : ``preprocess.describe(spacing)``.
+    training : what was trained on what, for how long; plain JSON values, shown in the model card.
+    evaluation : measured figures, plain JSON values, possibly nested, shown in the model card.
+    version, description, authors : for the metadata and the model card.
+    training_data : what the network saw, for the model card.
+    limits : sentences on what the model does badly, for the model card, beside those that hold for every model.
+
+    Raises
+    ------
+    ModelError : the weights do not fit the definition, are not finite, or a name cannot be used.
+    WriteError : it could not be written.
+    """
+    target = Path(folder) / check_name(name)
+    preprocess.spacing_of(preprocessing)
+    metadata = _metadata(name, definition, preprocessing, training, evaluation, version, description, authors)
+    contents = {
+        WEIGHTS: _weights(state_dict, definition),
+        METADATA: _json(metadata),
+        INFERENCE: _json(monai_config.inference(definition, preprocessing)),
+        CARD: card.compose(metadata, training_data, limits).encode("utf-8"),
+        LICENSE: _license(),
+    }
+    # The former checksums go first: a bundle that is half replaced must not pass as either.
+    (target / SUMS).unlink(missing_ok=True)
+    for relative, data in contents.items():
+        files.write_verified(target / relative, data)
+    seal(target)
+    return target
+
+
+def check_name(name: str) -> str:
+    """The name itself; ModelError if it could not be a folder's name everywhere."""
+    if not name or name.startswith(".") or not all(c.isascii() and (c.isalnum() or c in "-_.") for c in name):
+        raise ModelError(f"{name!r} cannot name a model; use letters, digits, '-', '_' and '.'.")
+    return name
+
+
+def _weights(state_dict: Mapping[str, Any], definition: Mapping[str, Any]) -> bytes:
+    """The state dict as float16 in torch's own file format, after it was loaded into the network once."""
+    import torch
+
+    halves = {key: tensor.detach().cpu().to(torch.float16).contiguous() for key, tensor in state_dict.items()}
+    network = networks.build(definition)
+    try:
+        network.load_state_dict(halves)
+    except RuntimeError as error:
+        raise ModelError(f"The weights do not fit the network definition: {error}") from error
+    for key, tensor in halves.items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ModelError(f"The weights {key} are not finite in half precision; the training diverged.")
+    buffer = io.BytesIO()
+    torch.save(dict(sorted(halves.items())), buffer)
+    return buffer.getvalue()
+
+
+def _metadata(
+    name: str,
+    definition: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    training: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
+    version: str,
+    description: str,
+    authors: str,
+) -> dict[str, Any]:
+    from importlib.metadata import version as installed
+
+    return {
+        "schema": monai_config.SCHEMA,
+        "name": name,
+        "version": version,
+        "changelog": {version: "see docs/README.md"},
+        # Versions without local build tags ("+cpu"): the weights do not depend on the build.
+        "monai_version": installed("monai").split("+")[0],
+        "pytorch_version": installed("torch").split("+")[0],
+        "numpy_version": installed("numpy").split("+")[0],
+        "optional_packages_version": {"nibabel": installed("nibabel")},
+        "task": "Segmentation of vertebral bodies and intervertebral discs in cervical spine MRI",
+        "description": description or "Sagittal cervical spine MRI to vertebral bodies (1) and discs (2).",
+        "authors": authors,
+        "copyright": f"Copyright (c) {authors}; Apache-2.0",
+        "intended_use": "Research only; not a medical device, not for diagnosis or treatment.",
+        "network_data_format": monai_config.data_format(definition),
+        "labels": LABELS,
+        "preprocessing": dict(preprocessing),
+        "network": networks.check(definition),
+        "training": dict(training),
+        "evaluation": dict(evaluation),
+    }
+
+
+def _json(content: Any) -> bytes:
+    try:
+        return (json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"The model's description is not plain JSON: {error}.") from error
+
+
+def _license() -> bytes:
+    """The project's licence, from the clone or, in an installed package, from a bundle that carries it."""
+    root = resources.root()
+    for candidate in (root.parent / "LICENSE", *sorted(root.glob("Models/*/LICENSE"))):
+        if candidate.is_file():
+            return candidate.read_bytes()
+    raise ModelError(f"No LICENSE was found beside {root}; export from a clone of the repository.")

@@ -1,0 +1,125 @@
+"""From an image to what the network sees, and from its maps back: shared by training and inference.
+
+The network sees sagittal slices, rows from superior to inferior, columns from anterior to posterior, at one in-plane
+spacing, with intensities normalised over the whole exam. Across slices nothing is interpolated: cervical exams have
+slices of 3 to 5 mm, and a 2D network does not look across them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .. import volume
+from ..errors import ModelError
+from ..volume import Volume
+
+# Axis 0 runs across sagittal slices (to the right), rows go from superior to inferior, columns anterior to posterior.
+ORIENTATION = "RIP"
+SPACING = 0.7
+PERCENTILE = 99.5
+NORMALISATION = "clip at the 99.5th percentile, zero mean, unit variance, over the whole exam"
+
+# Below this relative difference a slice is taken as it is: interpolating would blur it and gain nothing.
+SAME_SPACING = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """The way back from the network's slices to the image: its in-plane shapes and spacings (rows, columns; mm)."""
+
+    shape: tuple[int, int]
+    spacing: tuple[float, float]
+    network_shape: tuple[int, int]
+    network_spacing: tuple[float, float]
+
+
+def describe(spacing: float = SPACING) -> dict[str, Any]:
+    """The preprocessing as a bundle's metadata records it."""
+    return {"orientation": ORIENTATION, "in_plane_spacing_mm": spacing, "normalisation": NORMALISATION}
+
+
+def spacing_of(description: Mapping[str, Any]) -> float:
+    """In-plane spacing (mm) that a recorded preprocessing asks for; ModelError if this version cannot do it."""
+    spacing = description.get("in_plane_spacing_mm")
+    known = description.get("orientation") == ORIENTATION and description.get("normalisation") == NORMALISATION
+    if not known or not isinstance(spacing, (int, float)) or not 0.1 <= spacing <= 5.0:
+        raise ModelError(f"The model asks for a preprocessing that this version does not know: {dict(description)}.")
+    return float(spacing)
+
+
+def to_network(vol: Volume, spacing: float = SPACING) -> tuple[np.ndarray, Way]:
+    """Sagittal slices of an image as the network sees them.
+
+    Returns
+    -------
+    slices : (n, H, W) float32, C-ordered; n slices left to right, rows superior to inferior, columns anterior to
+        posterior, `spacing` mm in plane, normalised.
+    way : what :func:`from_network` needs.
+    """
+    turned = volume.reorient(vol, ORIENTATION)
+    # One memory layout for every orientation of the file, so that sums, and with them all voxels, are the same.
+    slices = np.ascontiguousarray(turned.intensities())
+    rows, columns = (float(mm) for mm in turned.spacing[1:])
+    shape = slices.shape[1:]
+    sizes, spacings = zip(*(_network_size(*axis, spacing) for axis in zip(shape, (rows, columns), strict=True)),
+                          strict=True)  # fmt: skip
+    way = Way(shape, (rows, columns), sizes, spacings)
+    return normalise(_resize(slices, shape, way.spacing, sizes, spacings)), way
+
+
+def from_network(maps: np.ndarray, way: Way) -> np.ndarray:
+    """Maps (..., H, W) on the network's slices, interpolated back onto the image's own pixels (..., rows, columns).
+
+    The result is oriented as :data:`ORIENTATION`; :func:`CSpineSegLib.volume.restore` takes it to the image's own.
+    """
+    return _resize(maps, way.network_shape, way.network_spacing, way.shape, way.spacing)
+
+
+def normalise(array: np.ndarray) -> np.ndarray:
+    """Intensities (any shape) clipped at their 99.5th percentile, then of zero mean and unit variance, float32.
+
+    A constant image becomes zeros. Scaling or shifting the intensities changes nothing but rounding.
+    """
+    values = np.minimum(array, np.quantile(array, PERCENTILE / 100.0)).astype(np.float32)
+    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
+    if not deviation > 1e-6 * max(abs(mean), 1e-30):
+        return np.zeros(values.shape, np.float32)
+    return ((values - mean) / deviation).astype(np.float32)
+
+
+def interpolation(size: int, spacing: float, new_size: int, new_spacing: float) -> np.ndarray:
+    """(new_size, size) float32 weights that interpolate a line of samples linearly at another spacing, same centre.
+
+    Towards coarser samples the kernel widens to the new spacing, so that nothing is skipped (as in antialiased
+    resizing); each row sums to one; outside the line the last sample is repeated.
+    """
+    position = ((np.arange(new_size) - (new_size - 1) / 2.0) * new_spacing / spacing) + (size - 1) / 2.0
+    position = np.clip(position, 0.0, size - 1.0)
+    reach = max(1.0, new_spacing / spacing)
+    weights = np.maximum(0.0, 1.0 - np.abs(position[:, None] - np.arange(size)[None, :]) / reach)
+    return (weights / weights.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _network_size(size: int, spacing: float, wanted: float) -> tuple[int, float]:
+    """Samples and spacing of a line on the network's side: the image's own if they are nearly what is wanted."""
+    if abs(spacing / wanted - 1.0) <= SAME_SPACING:
+        return size, spacing
+    return max(1, round(size * spacing / wanted)), wanted
+
+
+def _resize(
+    maps: np.ndarray,
+    shape: tuple[int, int],
+    spacing: tuple[float, float],
+    new_shape: tuple[int, int],
+    new_spacing: tuple[float, float],
+) -> np.ndarray:
+    """Maps (..., rows, columns) at another in-plane spacing, one axis after the other."""
+    if (shape, spacing) == (new_shape, new_spacing):
+        return maps
+    rows, columns = (interpolation(*line) for line in zip(shape, spacing, new_shape, new_spacing, strict=True))
+    return np.matmul(np.matmul(rows, maps), columns.T)
