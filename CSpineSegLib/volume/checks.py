@@ -112,9 +112,10 @@ def _qform(header: Any, name: Any) -> np.ndarray:
     # The standard takes any qfac that is not negative as +1, and converters do write 0; nibabel refuses it.
     header["pixdim"][0] = -1.0 if header["pixdim"][0] < 0 else 1.0
     try:
-        return header.get_qform()
-    except (HeaderDataError, ValueError) as error:
-        raise GeometryError(f"{name} has a qform that is no rotation ({error}); repair or convert it again.") from None
+        with np.errstate(all="ignore"):  # what is not finite is told below, in words
+            return header.get_qform()
+    except (HeaderDataError, ValueError):
+        raise GeometryError(f"{name} has a qform that is no rotation; repair its header or convert it again.") from None
 
 
 def _scaled(matrix: np.ndarray, scale: float) -> np.ndarray:

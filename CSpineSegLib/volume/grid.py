@@ -172,4 +172,6 @@ def like(reference: Volume, array: np.ndarray) -> Volume:
 
 def _native(array: np.ndarray) -> np.ndarray:
     array = np.asarray(array)
+    if array.dtype == bool:
+        array = array.astype(np.uint8)  # NIfTI has no boolean type
     return array.astype(array.dtype.newbyteorder("="), copy=False)

@@ -90,8 +90,10 @@ def decode(data: bytes, path: Path | None = None) -> Volume:
     if data[:2] == b"\x1f\x8b":
         try:
             data = gzip.decompress(data)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise InputError(f"{name} is truncated or damaged ({error}); copy or download it again.") from None
+        except (EOFError, zlib.error, gzip.BadGzipFile):
+            raise InputError(
+                f"{name} is truncated or damaged, so it cannot be decompressed; copy or download it again."
+            ) from None
     header = _parse_header(data, name)
     shape = check_dimensions(header, name)
     dtype = _voxel_type(header, name)
