@@ -1,17 +1,24 @@
 """What every front end calls: segment an exam, correct it, export, many exams at once, what is installed."""
 
 from .batch import BatchResult, segment_many
-from .correct import correct
+from .correct import correct, model_behind
 from .doctor import report
 from .export import export
-from .segment import SegmentResult, segment, segment_file
+from .looking import choose, describe, exam_metrics, plain_rows
+from .segment import DEFAULT_MODEL, SegmentResult, segment, segment_file
 from .targets import resolve, resolve_one
 
 __all__ = [
+    "DEFAULT_MODEL",
     "BatchResult",
     "SegmentResult",
+    "choose",
     "correct",
+    "describe",
+    "exam_metrics",
     "export",
+    "model_behind",
+    "plain_rows",
     "report",
     "resolve",
     "resolve_one",

@@ -14,7 +14,10 @@ from ..errors import CSpineSegError, InputError
 from ..evaluation import measure
 from ..model import Bundle, predict
 from ..progress import Progress, ensure
+from ..review import places
 from .provenance import now, software
+
+DEFAULT_MODEL = "cspine-phantom-2d"
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,8 @@ def segment(
     if exam.image is None:
         raise InputError(f"Exam {exam.stem} has no image in the dataset folder; add the file or choose another exam.")
     target = exam.predicted(bundle.name)
-    record = target.with_name(target.name.removesuffix(".nii.gz") + ".json")
+    record = exam.predicted_record(bundle.name)
+    places.check_targets([target, record], [exam.image, exam.mask])
     image_hash = files.sha256(exam.image)
     state = state_of(target, record, image_hash, bundle)
     if state == "current" and not force:
@@ -114,6 +118,7 @@ def segment_file(
     InputError : `output` exists and `force` is not given, is the image itself, or has no NIfTI name.
     """
     volume.check_writable_name(output)
+    places.check_targets([output])
     if output.exists() and output.resolve() == image.resolve():
         raise InputError(f"{output} is the image itself; choose another file for the mask.")
     if output.exists() and not force:

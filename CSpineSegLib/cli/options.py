@@ -1,0 +1,42 @@
+"""The options that several commands share, and what they open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..dataset import Dataset
+from ..errors import InputError
+
+DatasetFolder = Annotated[
+    Path | None,
+    typer.Option("--dataset", "-d", envvar="CSPINESEG_DATASET", help="Dataset folder; see the README for its layout."),
+]
+GoldList = Annotated[
+    Path | None,
+    typer.Option("--gold-list", help="File that names the expert-annotated exams: file names, exams or patient IDs."),
+]
+Query = Annotated[
+    str | None,
+    typer.Option("--query", "-q", help="Choose exams, e.g. \"source == 'silver' and status == 'unreviewed'\"."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Events = Annotated[bool, typer.Option("--events", hidden=True)]
+Model = Annotated[str | None, typer.Option("--model", "-m", help="Packaged model's name, or a bundle's folder.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
+Force = Annotated[bool, typer.Option("--force", help="Do it again, and replace what the command wrote before.")]
+
+
+def open_dataset(folder: Path | None, gold_list: Path | None = None) -> Dataset | None:
+    """The dataset of the options, or None if no folder was given."""
+    return Dataset.open(folder, gold_list=gold_list) if folder is not None else None
+
+
+def need_dataset(folder: Path | None, gold_list: Path | None = None) -> Dataset:
+    """As :func:`open_dataset`, for commands that cannot work without."""
+    dataset = open_dataset(folder, gold_list)
+    if dataset is None:
+        raise InputError("This command needs a dataset: name its folder with --dataset.")
+    return dataset

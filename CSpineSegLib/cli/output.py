@@ -1,0 +1,112 @@
+"""What people and programs see: tables, progress, JSON."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from ..progress import Event, Progress
+
+
+def print_json(content: Any) -> None:
+    """One JSON document on the standard output, without NaN."""
+    print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """A table for people; tab-separated lines with a header when the output is piped."""
+    cells = [["" if value is None else str(value) for value in row] for row in rows]
+    if not sys.stdout.isatty():
+        for line in (list(columns), *cells):
+            print("\t".join(line))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for line in cells:
+        table.add_row(*line)
+    Console().print(table)
+
+
+@contextmanager
+def shown_progress(events: bool = False, quiet: bool = False) -> Iterator[Progress]:
+    """Progress on the standard error stream: a bar on a terminal, a line per stage when piped.
+
+    Parameters
+    ----------
+    events : one JSON line per event instead, and cancel when the standard input is closed; this is how another
+        program (Slicer, say) follows a job and stops it.
+    quiet : show nothing.
+    """
+    if events:
+        yield Progress(_print_event, _closed_input())
+    elif quiet:
+        yield Progress()
+    elif sys.stderr.isatty():
+        yield from _bar()
+    else:
+        yield Progress(_StageLines())
+
+
+def _bar() -> Iterator[Progress]:
+    from rich.console import Console
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=1.0)
+
+        def report(event: Event) -> None:
+            text = f"{event.stage} {event.message}".strip()
+            bar.update(task, description=text, completed=event.fraction)
+
+        yield Progress(report)
+
+
+class _StageLines:
+    """One plain line whenever the stage changes, so that a log stays short."""
+
+    def __init__(self) -> None:
+        self._last = ""
+
+    def __call__(self, event: Event) -> None:
+        text = f"{event.stage} {event.message}".strip()
+        if text != self._last:
+            self._last = text
+            print(f"{event.fraction:4.0%} {text}", file=sys.stderr, flush=True)
+
+
+def _print_event(event: Event) -> None:
+    line = {"stage": event.stage, "fraction": round(event.fraction, 4), "eta": event.eta, "message": event.message}
+    print(json.dumps(line, ensure_ascii=False), file=sys.stderr, flush=True)
+
+
+def _closed_input() -> Callable[[], bool]:
+    """A function that is true once the standard input was closed by whoever started this process."""
+    closed = threading.Event()
+
+    def watch() -> None:
+        # Not through sys.stdin: a thread that waits inside its buffer would stop the interpreter from ending.
+        while os.read(0, 4096):
+            pass
+        closed.set()
+
+    threading.Thread(target=watch, daemon=True, name="cspineseg-input").start()
+    return closed.is_set
+
+
+def print_warnings(sentences: Sequence[str], most: int = 5) -> None:
+    """Sentences about what was noticed, on the standard error stream, the first few of many."""
+    for sentence in sentences[:most]:
+        print(f"Note: {sentence}", file=sys.stderr)
+    if len(sentences) > most:
+        print(f"Note: {len(sentences) - most} more; 'cspineseg doctor' lists all.", file=sys.stderr)

@@ -1,0 +1,126 @@
+"""Copy the masks that count, under the dataset's names, with a table of files and checksums."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+from .. import anatomy, files, volume
+from ..dataset import Dataset, Exam
+from ..errors import InputError
+from ..progress import Progress, ensure
+from ..review import masks, places, worklist
+from ..review.masks import Mask
+
+TABLE = "annotation_file_cspineseg.tsv"
+# The first columns are those of the release's annotation_file table; the rest says what the mask is.
+COLUMNS = (
+    "type",
+    "submitter_id",
+    "annotation_name",
+    "annotation_method",
+    "case_ids",
+    "mr_series_files.submitter_id",
+    "data_format",
+    "file_name",
+    "file_size",
+    "md5sum",
+    "kind",
+    "revision",
+    "annotator",
+    "model",
+    "sha256",
+)
+
+
+def export(
+    dataset: Dataset,
+    folder: Path,
+    *,
+    query: str | None = None,
+    force: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Write the current best mask of every exam that fits `query` to `folder`, and :data:`TABLE` beside them.
+
+    The best mask is the accepted revision, else the experts' own, else a prediction, else the released one.
+
+    Returns
+    -------
+    {"files": rows of the table, "table": path, "without_mask": sentences about exams that have none}
+
+    Raises
+    ------
+    InputError : nothing fits the query, or a file is there already with other content and `force` is not given;
+        nothing is written then.
+    WriteError : `folder` is part of the released data, or cannot be written.
+    """
+    progress = ensure(progress)
+    exams = worklist.exams(dataset, query)
+    if not exams:
+        raise InputError("No exam fits the query; 'cspineseg list' shows what is there.")
+    folder = Path(folder)
+    found = [(exam, masks.best_mask(exam)) for exam in exams]
+    chosen = [(exam, mask) for exam, mask in found if mask is not None]
+    places.check_targets([folder / exam.mask_name for exam, _ in chosen] + [folder / TABLE])
+    if folder.resolve().is_relative_to(dataset.processed.resolve()):
+        raise InputError(f"{folder} lies in the dataset's processed folder; choose a folder outside it.")
+    _refuse_replacing(folder, chosen, force)
+    rows = []
+    for number, (exam, mask) in enumerate(chosen):
+        progress.update("Exporting", number / len(chosen), exam.stem)
+        rows.append(_copy(exam, mask, folder))
+    files.write_verified(folder / TABLE, _table(rows))
+    progress.update("Done", 1.0)
+    without = [f"{exam.stem} has no mask to export; segment it first." for exam, mask in found if mask is None]
+    return {"files": rows, "table": str(folder / TABLE), "without_mask": without}
+
+
+def _refuse_replacing(folder: Path, chosen: list[tuple[Exam, Mask]], force: bool) -> None:
+    """Files of an earlier export may be replaced by the same content only; anything else may be somebody's work."""
+    for exam, mask in chosen:
+        target = folder / exam.mask_name
+        if target.is_file() and not force and files.sha256(target) != files.sha256(mask.path):
+            raise InputError(
+                f"{target} exists already and differs from what would be written; "
+                "choose another folder, or --force to replace it."
+            )
+
+
+def _copy(exam: Exam, mask: Mask, folder: Path) -> dict[str, Any]:
+    target = folder / exam.mask_name
+    data = mask.path.read_bytes()
+
+    def verify(path: Path) -> None:
+        volume.as_mask(volume.decode(path.read_bytes(), mask.path), anatomy.LABELS)
+
+    digest = files.write_verified(target, data, verify)
+    revision = mask.revision
+    return {
+        "type": "annotation_file",
+        "submitter_id": exam.mask_name.removesuffix(".nii.gz"),
+        "annotation_name": "CSpineSeg",
+        "annotation_method": {"accepted": "manual_correction", "predicted": "automatic"}.get(mask.kind, exam.source),
+        "case_ids": exam.patient_id,
+        "mr_series_files.submitter_id": exam.fields.get("series_uid"),
+        "data_format": "NII",
+        "file_name": target.name,
+        "file_size": len(data),
+        "md5sum": hashlib.md5(data, usedforsecurity=False).hexdigest(),
+        "kind": mask.kind,
+        "revision": revision.number if revision else None,
+        "annotator": revision.annotator if revision else None,
+        "model": mask.model,
+        "sha256": digest,
+    }
+
+
+def _table(rows: list[dict[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, delimiter="\t", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({key: "" if value is None else value for key, value in row.items()} for row in rows)
+    return text.getvalue().encode("utf-8")
