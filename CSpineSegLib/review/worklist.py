@@ -1,0 +1,67 @@
+"""The list of work: the dataset's table with the state of the review, rebuilt from the files on disk alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..dataset import query
+from ..dataset.exam import Exam
+from ..dataset.layout import Dataset
+from . import events, places, records
+from . import status as status_module
+from .records import Revision
+
+if TYPE_CHECKING:
+    import pandas
+
+COLUMNS = {
+    "status": "string",
+    "annotator": "string",
+    "revisions": "Int64",
+    "last_change": "string",
+    "has_prediction": "boolean",
+}
+
+
+def table(dataset: Dataset) -> pandas.DataFrame:
+    """`dataset.table()` with the columns of `COLUMNS`.
+
+    `status` and `annotator` (of the last change) are derived as in :mod:`status`, `revisions` counts the complete ones,
+    `last_change` is ISO 8601 in UTC, so that it sorts and compares as text, and `has_prediction` says whether a model
+    segmented the exam. Each folder is looked at once, and masks are checked by size and not by SHA-256, so that a
+    thousand exams take a fraction of a second; :func:`derived.problems` checks one exam thoroughly.
+    """
+    import pandas
+
+    frame = dataset.table()
+    corrected = dataset.processed / "corrected"
+    revisions = places.scan_revisions(corrected / "revisions")
+    changes = places.scan_events(corrected / "events")
+    predictions = places.scan_predictions(dataset.processed / "predicted")
+    rows = []
+    for stem in map(places.same_name, frame["stem"]):
+        loaded = (records.load(found, verify=False) for found in revisions.get(stem, {}).values())
+        complete = [revision for revision in loaded if isinstance(revision, Revision)]
+        rows.append(_row(complete, events.read(changes.get(stem, ()))[0], stem in predictions))
+    return frame.join(pandas.DataFrame(rows, columns=list(COLUMNS), index=frame.index).astype(COLUMNS))
+
+
+def exams(dataset: Dataset, expression: str | None = None) -> list[Exam]:
+    """The exams for which an expression over the columns of :func:`table` is true, in order; None: all.
+
+    For instance ``"source == 'silver' and status == 'unreviewed'"``; see `dataset.query.select`, also for its errors.
+    """
+    if expression is None:
+        return dataset.exams()
+    return [dataset.exam(stem) for stem in query.select(table(dataset), expression)["stem"]]
+
+
+def _row(complete: list[Revision], happened: list[events.Event], predicted: bool) -> dict[str, Any]:
+    state = status_module.derive(complete, happened)
+    return {
+        "status": state.status,
+        "annotator": state.annotator,
+        "revisions": len(complete),
+        "last_change": records.format_time(state.last_change) if state.last_change else None,
+        "has_prediction": predicted,
+    }
