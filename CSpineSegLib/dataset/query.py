@@ -17,7 +17,7 @@ from ..errors import InputError
 if TYPE_CHECKING:
     import pandas
 
-_LONGEST = 2000
+_LONGEST = 1000
 _OPERATORS = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -42,6 +42,8 @@ def select(frame: pandas.DataFrame, expression: str) -> pandas.DataFrame:
     tree = _parse(expression)
     try:
         chosen = _condition(tree, frame, expression)
+    except RecursionError:
+        raise InputError(f"The query {expression!r} is nested too deeply; {_HELP}.") from None
     except (TypeError, ValueError, OverflowError) as error:
         if isinstance(error, InputError):
             raise

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from CSpineSegLib.dataset import Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,3 +28,20 @@ def shared_data() -> Path:
 def real_t2(shared_data: Path) -> Path:
     """A real sagittal T2 exam: 320 x 320 x 13, 0.6875 x 0.6875 x 4 mm, PSR."""
     return shared_data / "cervical_t2" / "cervical_t2_320x320x13.nii.gz"
+
+
+@pytest.fixture(scope="session")
+def _tiny_sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from CSpineSegLib.dataset import sample
+
+    return sample.make(tmp_path_factory.mktemp("sample") / "tiny", tiny=True).root
+
+
+@pytest.fixture
+def sample_dataset(_tiny_sample: Path, tmp_path: Path) -> Dataset:
+    """The sample dataset for a test to change: 8 exams on small grids, in a path with spaces and accents."""
+    from CSpineSegLib.dataset import Dataset
+
+    root = tmp_path / "jeu de données"
+    shutil.copytree(_tiny_sample, root)
+    return Dataset.open(root)
