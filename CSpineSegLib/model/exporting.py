@@ -127,7 +127,7 @@ def _metadata(
         "monai_version": installed("monai").split("+")[0],
         "pytorch_version": installed("torch").split("+")[0],
         "numpy_version": installed("numpy").split("+")[0],
-        "optional_packages_version": {"nibabel": installed("nibabel")},
+        "required_packages_version": {"nibabel": installed("nibabel")},
         "task": "Segmentation of vertebral bodies and intervertebral discs in cervical spine MRI",
         "description": description or "Sagittal cervical spine MRI to vertebral bodies (1) and discs (2).",
         "authors": authors,

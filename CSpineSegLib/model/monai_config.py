@@ -47,7 +47,7 @@ def inference(definition: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
     spacing = preprocessing["in_plane_spacing_mm"]
     step = networks.stride(definition)
     return {
-        "imports": ["$import torch", "$import pathlib"],
+        "imports": ["$import torch"],
         "bundle_root": ".",
         "images": [],
         "output_dir": "$@bundle_root + '/eval'",
@@ -55,48 +55,42 @@ def inference(definition: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
         "network_def": networks.to_monai(definition),
         "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location='cpu', weights_only=True)",
         "network": "$(@network_def.load_state_dict(@weights), @network_def.eval().to(@device))[1]",
-        "preprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "LoadImaged", "keys": "image", "reader": "NibabelReader"},
-                {"_target_": "EnsureChannelFirstd", "keys": "image"},
-                {"_target_": "Orientationd", "keys": "image", "axcodes": ORIENTATION, "labels": None},
-                {"_target_": "Spacingd", "keys": "image", "pixdim": [-1, spacing, spacing], "mode": "bilinear"},
-                {
-                    "_target_": "ScaleIntensityRangePercentilesd",
-                    "keys": "image",
-                    "lower": 0,
-                    "upper": PERCENTILE,
-                    "b_min": 0,
-                    "b_max": 1,
-                    "clip": True,
-                },
-                {"_target_": "NormalizeIntensityd", "keys": "image"},
-                {"_target_": "DivisiblePadd", "keys": "image", "k": [1, step, step]},
-            ],
-        },
-        "inferer": {"_target_": "SliceInferer", "roi_size": [step, step], "spatial_dim": 0, "sw_batch_size": 4},
-        "postprocessing": {
-            "_target_": "Compose",
-            "transforms": [
-                {"_target_": "Activationsd", "keys": "pred", "softmax": True},
-                {
-                    "_target_": "Invertd",
-                    "keys": "pred",
-                    "transform": "@preprocessing",
-                    "orig_keys": "image",
-                    "nearest_interp": False,
-                },
-                {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
-                {
-                    "_target_": "SaveImaged",
-                    "keys": "pred",
-                    "output_dir": "@output_dir",
-                    "output_postfix": "SEG",
-                    "output_dtype": "$torch.uint8",
-                    "separate_folder": False,
-                    "resample": False,
-                },
-            ],
-        },
+        "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(spacing, step)},
+        # Slices run one by one; -1 stands for the whole padded side.
+        "inferer": {"_target_": "SliceInferer", "roi_size": [-1, -1], "spatial_dim": 0, "sw_batch_size": 1},
+        "postprocessing": {"_target_": "Compose", "transforms": _postprocessing()},
+        "segment": (
+            "$lambda path: (lambda item: @postprocessing({**item, 'pred': "
+            "@inferer(item['image'][None].to(@device), @network)[0].cpu()}))(@preprocessing({'image': path}))"
+        ),
+        "run": ["$torch.set_grad_enabled(False)", "$[@segment(path)['pred'].shape for path in @images]"],
     }
+
+
+def _preprocessing(spacing: float, step: int) -> list[dict[str, Any]]:
+    percentiles = {"lower": 0, "upper": PERCENTILE, "b_min": 0, "b_max": 1, "clip": True}
+    return [
+        {"_target_": "LoadImaged", "keys": "image", "reader": "NibabelReader"},
+        {"_target_": "EnsureChannelFirstd", "keys": "image"},
+        {"_target_": "Orientationd", "keys": "image", "axcodes": ORIENTATION, "labels": None},
+        {"_target_": "Spacingd", "keys": "image", "pixdim": [-1, spacing, spacing], "mode": "bilinear"},
+        {"_target_": "ScaleIntensityRangePercentilesd", "keys": "image", **percentiles},
+        {"_target_": "NormalizeIntensityd", "keys": "image"},
+        {"_target_": "DivisiblePadd", "keys": "image", "k": [1, step, step]},
+    ]
+
+
+def _postprocessing() -> list[dict[str, Any]]:
+    saved = {"output_dir": "@output_dir", "output_postfix": "SEG", "separate_folder": False, "resample": False}
+    return [
+        {"_target_": "Activationsd", "keys": "pred", "softmax": True},
+        {
+            "_target_": "Invertd",
+            "keys": "pred",
+            "transform": "@preprocessing",
+            "orig_keys": "image",
+            "nearest_interp": False,
+        },
+        {"_target_": "AsDiscreted", "keys": "pred", "argmax": True},
+        {"_target_": "SaveImaged", "keys": "pred", "output_dtype": "$torch.uint8", **saved},
+    ]

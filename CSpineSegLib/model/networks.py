@@ -64,7 +64,7 @@ def check(definition: Mapping[str, Any]) -> dict[str, Any]:
         raise ModelError("The network definition is not a table of names and values.")
     _refuse_expressions(definition, "the network definition")
     name = definition.get("name")
-    if name not in _ALLOWED:
+    if not isinstance(name, str) or name not in _ALLOWED:
         raise ModelError(f"The network {name!r} is not known; this version builds {', '.join(_ALLOWED)}.")
     allowed = _ALLOWED[name]
     for key, value in definition.items():
@@ -107,7 +107,7 @@ def from_monai(config: Any) -> dict[str, Any]:
     _refuse_expressions(config, "the network_def")
     arguments = dict(config)
     target = arguments.pop("_target_", None)
-    if target not in _TARGETS:
+    if not isinstance(target, str) or target not in _TARGETS:
         raise ModelError(f"The network {target!r} is not known; this version builds {', '.join(_ALLOWED)}.")
     return check({"name": _TARGETS[target], **arguments})
 
