@@ -6,9 +6,11 @@ cancels itself when its standard input is closed: so it also ends when the paren
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -20,6 +22,19 @@ from ..errors import Cancelled, CSpineSegError
 from ..progress import Event
 
 GRACE_SECONDS = 10.0
+PREFIX = "cspineseg: "
+
+
+def command(arguments: Sequence[str], python: str | None = None) -> list[str]:
+    """The command line as a list of words for a new process; `python` is the running interpreter by default."""
+    return [python or sys.executable, "-m", "CSpineSegLib.cli", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """This process's environment, in which a new Python finds this library and reads and writes UTF-8."""
+    library = str(Path(__file__).resolve().parents[2])
+    search = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH", "")]))
+    return {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": search}
 
 
 class ChildJob:
@@ -29,24 +44,30 @@ class ChildJob:
     ----------
     arguments : as on the command line, for instance ["segment", stem, "--dataset", folder].
     python : the interpreter; in Slicer that of `PythonSlicer`, by default the running one.
+
+    Raises
+    ------
+    CSpineSegError : the interpreter cannot be started.
     """
 
     def __init__(self, arguments: Sequence[str], python: str | None = None) -> None:
-        library = str(Path(__file__).resolve().parents[2])
-        search = os.pathsep.join(filter(None, [library, os.environ.get("PYTHONPATH", "")]))
         self._events: queue.Queue[Event] = queue.Queue()
         self._said: list[str] = []
         self._answer: list[str] = []
         self._cancelled = False
-        self._process = subprocess.Popen(
-            [python or sys.executable, "-m", "CSpineSegLib.cli", *arguments, "--json", "--events"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            env={**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": search},
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*command(arguments, python), "--json", "--events"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                encoding="utf-8",
+                errors="replace",
+                env=environment(),
+                **_own_group(),
+            )
+        except OSError as error:
+            raise CSpineSegError(f"Python could not be started for the work ({error}); reinstall Slicer.") from error
         self._readers = [
             threading.Thread(target=self._read_events, daemon=True),
             threading.Thread(target=self._read_answer, daemon=True),
@@ -67,7 +88,9 @@ class ChildJob:
         return self._process.poll() is None
 
     def cancel(self) -> None:
-        """Ask the child to stop; it is ended by force if it has not stopped after ten seconds."""
+        """Ask the child to stop; with all that it started, it is ended by force if it has not after ten seconds."""
+        if self._cancelled:
+            return
         self._cancelled = True
         self._process.stdin.close()
         threading.Thread(target=self._end, daemon=True).start()
@@ -79,6 +102,7 @@ class ChildJob:
         ------
         CSpineSegError : the sentence that the command ended with.
         Cancelled : after :meth:`cancel`.
+        subprocess.TimeoutExpired : it still runs after `timeout` seconds.
         """
         code = self._process.wait(timeout)
         for reader in self._readers:
@@ -90,14 +114,26 @@ class ChildJob:
         text = "".join(self._answer)
         if code == 0 or (code == 1 and text.strip()):
             return json.loads(text)
-        sentence = self._said[-1].removeprefix("cspineseg: ") if self._said else f"it ended with code {code}."
-        raise CSpineSegError(sentence)
+        raise CSpineSegError(self._sentence(code))
+
+    def _sentence(self, code: int) -> str:
+        """Why it failed. Libraries may write lines of their own after ours, so ours is looked for."""
+        for line in reversed(self._said):
+            if line.startswith(PREFIX):
+                return line.removeprefix(PREFIX)
+        if code < 0:
+            return (
+                f"The work was ended by the system (signal {-code}), which mostly means that memory ran out; "
+                "close other programs and try again."
+            )
+        last = f": {self._said[-1]}" if self._said else "."
+        return f"The work ended unexpectedly with code {code}{last}"
 
     def _end(self) -> None:
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            self._process.kill()
+            _kill_tree(self._process)
 
     def _read_events(self) -> None:
         for line in self._process.stderr:
@@ -109,3 +145,19 @@ class ChildJob:
 
     def _read_answer(self) -> None:
         self._answer.extend(self._process.stdout)
+
+
+def _own_group() -> dict[str, Any]:
+    """Popen's arguments for a process that can be ended with all its children, and on Windows shows no console."""
+    if os.name == "nt":
+        return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
+    return {"start_new_session": True}
+
+
+def _kill_tree(process: subprocess.Popen) -> None:
+    """End a process and its children by force: `PythonSlicer` is a launcher, and ending it alone changes nothing."""
+    if os.name == "nt":
+        subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

@@ -1,0 +1,250 @@
+"""The Slicer module: find an exam of the dataset, open it, segment it, correct it, accept it."""
+
+import importlib
+import sys
+import tempfile
+from pathlib import Path
+
+import qt
+import slicer
+from CSpineSegModule import install, selftest
+from CSpineSegModule.handling import handler
+from CSpineSegModule.logic import Cancelled, Workplace
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+POLL_MS = 200
+
+
+class CSpineSeg(ScriptedLoadableModule):
+    """What Slicer shows about the module."""
+
+    def __init__(self, parent):
+        ScriptedLoadableModule.__init__(self, parent)
+        self.parent.title = _("CSpineSeg")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
+        self.parent.dependencies = ["Segmentations", "SegmentEditor"]
+        self.parent.contributors = ["CSpineSeg developers"]
+        self.parent.helpText = _(
+            "Segments vertebral bodies and intervertebral discs in cervical spine MRI, and keeps every correction. "
+            "Choose a dataset folder, find a patient, open an exam, segment or correct it, and accept the mask. "
+            "Images stay on this computer. This is research software, not a medical device."
+        )
+        self.parent.acknowledgementText = _(
+            "Made for the Duke University Cervical Spine MRI Segmentation Dataset. Built on 3D Slicer, MONAI, "
+            "PyTorch and NiBabel."
+        )
+
+
+class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """Connects the widgets of CSpineSeg.ui with the logic; it decides nothing."""
+
+    def __init__(self, parent=None):
+        self.logic = self.ui = self.timer = None
+        self.exams = []
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+
+    def setup(self):
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/CSpineSeg.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        self.logic = CSpineSegLogic()
+        self.timer = qt.QTimer()
+        self.timer.interval = POLL_MS
+        self.timer.timeout.connect(self.onPoll)
+        for signal, slot in (
+            (self.ui.folderButton.clicked, self.onChooseFolder),
+            (self.ui.findButton.clicked, self.onFind),
+            (self.ui.patientEdit.returnPressed, self.onFind),
+            (self.ui.openButton.clicked, self.onOpen),
+            (self.ui.segmentButton.clicked, self.onSegmentOrCancel),
+            (self.ui.editorButton.clicked, self.onEditor),
+            (self.ui.acceptButton.clicked, self.onAccept),
+            (self.ui.laterButton.clicked, self.onSaveForLater),
+        ):
+            signal.connect(slot)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.updateGui()
+
+    def enter(self):
+        """The user shows the module: nodes may have been deleted meanwhile."""
+        self.updateGui()
+
+    def cleanup(self):
+        """The module is unloaded or reloaded."""
+        self.timer.stop()
+        self.logic.workplace.close()
+        self.removeObservers()
+
+    def onReload(self):
+        """Reload the helper packages too; the module itself is reloaded by Slicer."""
+        for name in [name for name in sys.modules if name.split(".")[0] in ("CSpineSegModule", "CSpineSegLib")]:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller, event):
+        self.logic.workplace.forget_scene()
+        self.updateGui()
+
+    def updateGui(self):
+        """Enable what can be done now."""
+        opened = self.logic.workplace.session is not None
+        segmenting = self.logic.workplace.is_segmenting()
+        self.ui.openButton.enabled = bool(self.exams)
+        self.ui.segmentButton.enabled = opened or segmenting
+        self.ui.segmentButton.text = _("Cancel") if segmenting else _("Segment")
+        self.ui.progressBar.visible = segmenting
+        for button in (self.ui.editorButton, self.ui.acceptButton, self.ui.laterButton):
+            button.enabled = opened
+
+    def showStatus(self, *texts):
+        self.ui.statusLabel.text = " ".join(texts)
+
+    def examText(self, exam):
+        return f"{exam.stem} ({exam.source}, {self.logic.workplace.status(exam)})"
+
+    @handler
+    def onChooseFolder(self):
+        folder = qt.QFileDialog.getExistingDirectory(self.parent, _("Dataset folder"), self.ui.folderEdit.text)
+        if folder:
+            self.ui.folderEdit.text = folder
+
+    @handler
+    def onFind(self):
+        self.exams = []
+        self.ui.examCombo.clear()
+        install.ensure()
+        dataset = self.logic.openDataset(self.ui.folderEdit.text)
+        self.exams = self.logic.findExams(self.ui.patientEdit.text)
+        for exam in self.exams:
+            self.ui.examCombo.addItem(self.examText(exam))
+        self.showStatus(_("{count} exams found.").format(count=len(self.exams)), *dataset.problems[:1])
+
+    @handler
+    def onOpen(self):
+        install.ensure()
+        if self.logic.workplace.is_changed() and not slicer.util.confirmOkCancelDisplay(
+            _("The open mask was changed and is not saved. Open another exam and lose the changes?")
+        ):
+            return
+        exam = self.exams[self.ui.examCombo.currentIndex]
+        session = self.logic.openExam(exam)
+        self.showInViews(session)
+        mask = session.start.path.name if session.start is not None else _("no mask yet")
+        self.showStatus(_("{exam} is open: {mask}.").format(exam=exam.stem, mask=mask))
+
+    @handler
+    def onSegmentOrCancel(self):
+        if self.logic.workplace.is_segmenting():
+            self.logic.workplace.cancel()
+            self.showStatus(_("Cancelling ..."))
+            return
+        install.ensure(segmentation=True)
+        self.logic.workplace.start_segmentation()
+        self.ui.progressBar.value = 0
+        self.showStatus(_("Starting ..."))
+        self.timer.start()
+
+    @handler
+    def onPoll(self):
+        event, running = self.logic.workplace.poll()
+        if event is not None:
+            self.ui.progressBar.value = round(100 * event.fraction)
+            text = _("{stage}, {percent} %").format(stage=event.stage, percent=round(100 * event.fraction))
+            if event.eta is not None:
+                text = _("{text}, about {seconds} s left").format(text=text, seconds=max(1, round(event.eta)))
+            self.showStatus(text)
+        if not running:
+            self.timer.stop()
+            self.onSegmented()
+
+    def onSegmented(self):
+        try:
+            exam, drawn = self.logic.workplace.finish(self.ui.annotatorEdit.text)
+        except Cancelled as cancelled:
+            self.showStatus(str(cancelled))
+            return
+        session = self.logic.workplace.session
+        texts = [_("{exam} is segmented.").format(exam=exam.stem)]
+        if session is not None and session.exam.stem == exam.stem:
+            self.showInViews(session)
+        if drawn is not None:
+            texts.append(_("What was drawn before is kept as revision {number}.").format(number=drawn.number))
+        self.showStatus(*texts)
+
+    @handler
+    def onEditor(self):
+        case = self.logic.workplace.session.case
+        slicer.util.selectModule("SegmentEditor")
+        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
+        editor.setSegmentationNode(case.segmentation_node)
+        editor.setSourceVolumeNode(case.volume_node)
+
+    @handler
+    def onAccept(self):
+        self.save("accepted", _("Accepted as revision {number}: {file}."))
+
+    @handler
+    def onSaveForLater(self):
+        self.save("in review", _("Saved for later as revision {number}: {file}."))
+
+    def save(self, status, text):
+        revision = self.logic.save(status, self.ui.annotatorEdit.text)
+        for index, exam in enumerate(self.exams):
+            if exam.stem == self.logic.workplace.session.exam.stem:
+                self.ui.examCombo.setItemText(index, self.examText(exam))
+        self.showStatus(text.format(number=revision.number, file=revision.mask.name), *revision.warnings)
+
+    def showInViews(self, session):
+        if slicer.app.layoutManager() is not None:
+            slicer.util.setSliceViewerLayers(background=session.case.volume_node, fit=True, rotateToVolumePlane=True)
+
+
+class CSpineSegLogic(ScriptedLoadableModuleLogic):
+    """For scripts and the Python console; the work is done by :class:`CSpineSegModule.logic.Workplace`."""
+
+    def __init__(self):
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.workplace = Workplace()
+
+    def openDataset(self, folder):
+        return self.workplace.open_dataset(folder)
+
+    def findExams(self, patient=""):
+        return self.workplace.exams(patient)
+
+    def openExam(self, exam):
+        return self.workplace.open_exam(exam)
+
+    def segment(self):
+        """Segment the open exam and wait; Slicer does not respond meanwhile."""
+        self.workplace.start_segmentation()
+        return self.workplace.finish()
+
+    def save(self, status="accepted", annotator=None):
+        return self.workplace.save(status, annotator)
+
+
+class CSpineSegTest(ScriptedLoadableModuleTest):
+    """Opens and accepts an exam of a small sample dataset; no network, no model."""
+
+    def setUp(self):
+        slicer.mrmlScene.Clear()
+
+    def runTest(self):
+        self.setUp()
+        self.test_openAndAccept()
+
+    def test_openAndAccept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            selftest.open_and_accept(self, CSpineSegLogic(), Path(folder))
