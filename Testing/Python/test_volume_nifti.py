@@ -230,3 +230,12 @@ def test_a_real_exam_is_written_byte_for_byte(real_t2, tmp_path):
     reference = nibabel.load(real_t2)
     assert np.array_equal(image.affine, reference.affine)
     assert (image.orientation, image.sagittal_axis, image.is_left_handed) == ("PSR", 2, True)
+
+
+def test_every_real_image_is_encoded_byte_for_byte(shared_data):
+    paths = sorted(shared_data.rglob("*.nii.gz"))
+    assert len(paths) > 5
+    for path in paths:
+        image = volume.read(path)
+        assert image.warnings == () and volume.encode(image, gz=False) == plain(path), path
+        assert np.array_equal(image.affine, nibabel.load(path).affine), path
