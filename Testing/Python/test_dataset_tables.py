@@ -126,6 +126,12 @@ def test_columns_that_are_not_used_may_be_missing_ragged_or_new(tables):
     assert len(frame) == 11 and frame["sex"].notna().all()
 
 
+def test_a_byte_order_mark_does_not_hide_the_first_column(tables):
+    path = tables / f"mr_series_{DATE}.tsv"
+    path.write_text(path.read_text(encoding="utf-8"), encoding="utf-8-sig")
+    assert Dataset.open(tables.parent).table()["study_uid"].notna().all()
+
+
 def test_tables_that_are_not_needed_never_fail(tables):
     (tables / f"image_manifest_{DATE}.tsv").write_bytes(b"\x00\xff broken")
     (tables / f"clinical_manifest_{DATE}.tsv").unlink()
@@ -135,8 +141,11 @@ def test_tables_that_are_not_needed_never_fail(tables):
 def test_another_date_in_the_name_is_no_matter_and_the_latest_counts(tables):
     (tables / f"case_{DATE}.tsv").rename(tables / "case_RSNA_20240101.tsv")
     assert not any("case" in text for text in Dataset.open(tables.parent).problems)
-    shutil.copy(tables / "case_RSNA_20240101.tsv", tables / "case_RSNA_20270101.tsv")
-    assert any("case_RSNA_20270101.tsv is used" in text for text in Dataset.open(tables.parent).problems)
+    newer = (tables / "case_RSNA_20240101.tsv").read_text(encoding="utf-8").replace("Female", "Male")
+    (tables / "case_RSNA_20270101.tsv").write_text(newer, encoding="utf-8")
+    dataset = Dataset.open(tables.parent)
+    assert any("case_RSNA_20270101.tsv is used" in text for text in dataset.problems)
+    assert set(dataset.table()["sex"]) == {"M"}
 
 
 @pytest.mark.parametrize("table", ["case", "imaging_study", "mr_series", "annotation_file"])
