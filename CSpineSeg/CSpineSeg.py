@@ -2,8 +2,6 @@
 
 import importlib
 import sys
-import tempfile
-from pathlib import Path
 
 import qt
 import slicer
@@ -246,5 +244,4 @@ class CSpineSegTest(ScriptedLoadableModuleTest):
         self.test_openAndAccept()
 
     def test_openAndAccept(self):
-        with tempfile.TemporaryDirectory() as folder:
-            selftest.open_and_accept(self, CSpineSegLogic(), Path(folder))
+        selftest.open_and_accept(self, CSpineSegLogic())

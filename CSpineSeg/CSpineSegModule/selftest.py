@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,8 @@ from CSpineSegLib.errors import InputError
 from . import install
 
 
-def open_and_accept(test: Any, logic: Any, folder: Path) -> None:
-    """Make a sample dataset in `folder`, open an exam through the logic, accept it, compare the voxels.
+def open_and_accept(test: Any, logic: Any) -> None:
+    """Make a sample dataset in a temporary folder, open an exam through the logic, accept it, compare the voxels.
 
     Parameters
     ----------
@@ -22,6 +23,12 @@ def open_and_accept(test: Any, logic: Any, folder: Path) -> None:
     if missing:
         test.skipTest(f"{' and '.join(missing)} not installed: press Find in the module once, which offers to install")
 
+    with tempfile.TemporaryDirectory(prefix="cspineseg-") as folder:
+        _open_and_accept(test, logic, Path(folder))
+    logic.workplace.close()
+
+
+def _open_and_accept(test: Any, logic: Any, folder: Path) -> None:
     from CSpineSegLib import volume
     from CSpineSegLib.dataset import sample
 
@@ -37,4 +44,3 @@ def open_and_accept(test: Any, logic: Any, folder: Path) -> None:
     revision = logic.save("accepted", "self-test")
     test.assertEqual(revision.number, 1)
     test.assertTrue((volume.read_mask(exams[0].corrected_mask).array == before).all())
-    logic.workplace.close()
