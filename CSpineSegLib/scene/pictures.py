@@ -244,7 +244,7 @@ def _bounds(renderer: Any) -> np.ndarray:
 
 
 def _look_from_the_left(renderer: Any, bounds: np.ndarray, aspect: float) -> None:
-    """A parallel view (so that lengths compare) that just holds `bounds` (3, 2) in a window of width/height `aspect`."""
+    """A parallel view, so that lengths compare, that just holds `bounds` (3, 2) at `aspect` (width by height)."""
     toward = np.array(VIEW_FROM) / np.linalg.norm(VIEW_FROM)
     right = np.cross([0.0, 0.0, 1.0], toward)
     right /= np.linalg.norm(right)

@@ -1,0 +1,371 @@
+"""Opening an exam in MRML and reading its segmentation back onto the source grid."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from scene_helpers import OBLIQUE, ORIENTATIONS, PSR, SPACING, affine, image, mask_of, node_affine
+
+import slicer
+from CSpineSegLib import anatomy, scene, volume
+from CSpineSegLib.errors import GeometryError, InputError
+from CSpineSegLib.scene import images
+from CSpineSegLib.scene.segmentation import LABELMAP, segments
+
+
+@pytest.fixture
+def context():
+    return scene.Context.create()
+
+
+def loaded(context, source=None, mask=None, name="593973-000123_Study-MR-1_Series-2", patient="593973-000123"):
+    source = image() if source is None else source
+    mask = mask_of(source) if mask is None else mask
+    return scene.load_case(context, source, mask, name=name, patient_id=patient), mask
+
+
+def labels(context, case, **options):
+    return scene.read_segmentation(context, case.segmentation_node, case.image, **options)
+
+
+GRIDS = [affine(*orientation) for orientation in ORIENTATIONS] + list(OBLIQUE)
+
+
+def test_there_are_48_orientations():
+    assert len({"".join(nibabel.aff2axcodes(grid)) for grid in GRIDS[:48]}) == 48
+
+
+@pytest.mark.parametrize("grid", GRIDS, ids=lambda grid: "".join(nibabel.aff2axcodes(grid)))
+def test_opening_and_saving_without_an_edit_changes_no_bit(context, grid):
+    source = image(grid)
+    mask = mask_of(source)
+    case, _ = loaded(context, source, mask)
+    np.testing.assert_array_equal(node_affine(case.volume_node), source.affine)
+    np.testing.assert_array_equal(images.volume_of_node(case.volume_node).array, source.array)
+    back = labels(context, case)
+    assert back.warnings == ()
+    np.testing.assert_array_equal(back.affine, source.affine)
+    assert volume.encode(back) == volume.encode(mask)
+
+
+def test_a_3d_ras_exam_whose_sagittal_axis_is_the_first_comes_back_exactly(context):
+    grid = np.diag([0.8, 0.8, 0.8, 1.0])
+    grid[:3, 3] = (-60, -80, -90)
+    source = image(grid, shape=(24, 20, 22))
+    assert (source.orientation, source.sagittal_axis) == ("RAS", 0)
+    case, mask = loaded(context, source)
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64", "float16"])
+def test_every_voxel_type_keeps_its_values_in_the_scene(context, kind):
+    array = np.random.default_rng(3).integers(0, 100, (6, 5, 4)).astype(kind)
+    case = scene.load_case(context, volume.from_array(array, PSR), name="exam", patient_id="1")
+    shown = images.volume_of_node(case.volume_node).array
+    np.testing.assert_array_equal(shown, array)
+    assert shown.dtype == (np.float32 if kind == "float16" else array.dtype)
+
+
+def test_a_case_has_two_segments_with_fixed_ids_names_colours_and_values(context):
+    case, _ = loaded(context)
+    found = segments(case.segmentation_node)
+    assert list(found) == ["bodies", "discs"]
+    for structure in anatomy.STRUCTURES:
+        segment = found[structure.key]
+        assert segment.GetName() == structure.name
+        assert segment.GetColor() == structure.color
+        assert segment.GetLabelValue() == structure.label
+    assert case.segmentation_node.GetSegmentation().GetNumberOfLayers() == 1
+    role = case.segmentation_node.GetReferenceImageGeometryReferenceRole()
+    assert case.segmentation_node.GetNodeReference(role) is case.volume_node
+
+
+@pytest.mark.parametrize("mask", ["none", "empty"])
+def test_without_labels_there_are_two_empty_segments(context, mask):
+    source = image()
+    given = None if mask == "none" else volume.like(source, np.zeros(source.shape, np.uint8))
+    case = scene.load_case(context, source, given, name="exam", patient_id="1")
+    assert list(segments(case.segmentation_node)) == ["bodies", "discs"]
+    back = labels(context, case)
+    assert not back.array.any() and back.array.dtype == np.uint8 and back.warnings == ()
+
+
+def test_exams_of_one_patient_share_a_folder_and_another_patient_has_his_own(context):
+    first, _ = loaded(context, name="a")
+    second, _ = loaded(context, name="b")
+    other, _ = loaded(context, name="c", patient="593973-000124")
+    assert first.folder == second.folder != other.folder
+    hierarchy = context.subject_hierarchy
+    assert hierarchy.GetNumberOfItemChildren(first.folder) == 4
+    assert hierarchy.GetItemName(first.folder) == "593973-000123"
+    assert hierarchy.GetItemLevel(first.folder) == "Patient"
+    assert hierarchy.GetItemParent(hierarchy.GetItemByDataNode(other.segmentation_node)) == other.folder
+    hierarchy.SetItemName(first.folder, "renamed by hand")
+    third, _ = loaded(context, name="d")
+    assert third.folder == first.folder
+
+
+def test_names_in_any_script_are_kept(context):
+    case, mask = loaded(context, name="Übung_脊椎", patient="Müller-日本")
+    assert case.volume_node.GetName() == "Übung_脊椎"
+    assert context.subject_hierarchy.GetItemName(case.folder) == "Müller-日本"
+    np.testing.assert_array_equal(labels(context, case).array, mask.array)
+
+
+def test_closing_a_case_leaves_the_scene_as_it_was(context):
+    context.color_table()
+    before = context.scene.GetNumberOfNodes(), context.subject_hierarchy.GetNumberOfItems()
+    first, _ = loaded(context, name="a")
+    second, mask = loaded(context, name="b")
+    scene.close_case(context, first)
+    np.testing.assert_array_equal(labels(context, second).array, mask.array)
+    assert context.subject_hierarchy.GetItemName(second.folder) == "593973-000123"
+    scene.close_case(context, second)
+    assert (context.scene.GetNumberOfNodes(), context.subject_hierarchy.GetNumberOfItems()) == before
+
+
+def test_the_window_shows_bone_and_disc_and_not_the_few_brightest_voxels(context):
+    array = np.full((10, 10, 10), 100, np.int16)
+    array[0, 0, :3] = 30000
+    case = scene.load_case(context, volume.from_array(array, PSR), name="exam", patient_id="1")
+    display = case.volume_node.GetDisplayNode()
+    assert display.GetWindowLevelMax() <= 101 and display.GetWindowLevelMin() <= 100
+    assert not display.GetAutoWindowLevel()
+
+
+def test_a_mask_in_another_voxel_order_is_put_onto_the_image_and_it_is_said(context):
+    source = image()
+    mask = mask_of(source)
+    case = scene.load_case(context, source, volume.reorient(mask, "RAS"), name="exam", patient_id="1")
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+    assert "put back voxel by voxel" in case.warnings[0]
+
+
+def test_a_mask_of_another_image_is_refused_and_nothing_is_added(context):
+    source = image()
+    other = mask_of(image(PSR + np.array([[0, 0, 0, 1.0], [0] * 4, [0] * 4, [0] * 4])))
+    before = context.scene.GetNumberOfNodes()
+    with pytest.raises(GeometryError, match="does not lie on"):
+        scene.load_case(context, source, other, name="exam", patient_id="1")
+    assert context.scene.GetNumberOfNodes() == before
+
+
+def test_renamed_reordered_and_recoloured_segments_are_told_by_their_ids(context):
+    case, mask = loaded(context)
+    found = segments(case.segmentation_node)
+    found["bodies"].SetName("Intervertebral discs")
+    found["discs"].SetName("Wirbel-Körper 椎体")
+    found["discs"].SetColor(1, 1, 1)
+    case.segmentation_node.GetSegmentation().ReorderSegments(["discs", "bodies"])
+    back = labels(context, case)
+    np.testing.assert_array_equal(back.array, mask.array)
+    assert back.warnings == ()
+
+
+def test_a_deleted_segment_is_read_as_empty_and_it_is_said(context):
+    case, mask = loaded(context)
+    case.segmentation_node.GetSegmentation().RemoveSegment("discs")
+    back = labels(context, case)
+    np.testing.assert_array_equal(back.array, np.where(mask.array == 2, 0, mask.array))
+    assert back.warnings == ("The segment 'Intervertebral discs' was deleted; label 2 is empty.",)
+
+
+def test_an_added_segment_with_voxels_is_refused_by_name_and_an_empty_one_left_out(context):
+    case, mask = loaded(context)
+    segmentation = case.segmentation_node.GetSegmentation()
+    segmentation.AddEmptySegment("extra", "Spinal cord")
+    back = labels(context, case)
+    np.testing.assert_array_equal(back.array, mask.array)
+    assert back.warnings == ("The added segment 'Spinal cord' is empty and was left out.",)
+    voxels = np.zeros(case.image.shape, np.uint8)
+    voxels[1, 2, 3] = 1
+    added = segmentation.GetSegment("extra")
+    added.RemoveAllRepresentations()
+    added.SetLabelValue(1)
+    added.AddRepresentation(LABELMAP, images.oriented_image(voxels, case.image.affine))
+    with pytest.raises(InputError, match="'Spinal cord' was added and holds 1 voxels"):
+        labels(context, case)
+
+
+def replaced(case, key, array, grid_affine, value=1):
+    """Give a segment a labelmap of its own, as Slicer does for separate layers."""
+    segment = segments(case.segmentation_node)[key]
+    segment.RemoveAllRepresentations()
+    segment.SetLabelValue(value)
+    segment.AddRepresentation(LABELMAP, images.oriented_image(array.astype(np.uint8), grid_affine))
+
+
+def test_segments_on_layers_of_their_own_with_any_label_value_come_back(context):
+    case, mask = loaded(context)
+    case.segmentation_node.GetSegmentation().SeparateSegmentLabelmap("discs")
+    assert case.segmentation_node.GetSegmentation().GetNumberOfLayers() == 2
+    np.testing.assert_array_equal(labels(context, case).array, mask.array)
+    replaced(case, "bodies", (mask.array == 1) * 7, case.image.affine, value=7)
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+
+
+def test_where_segments_overlap_the_disc_wins_and_the_voxels_are_counted(context):
+    case, mask = loaded(context)
+    discs = mask.array == 2
+    discs[:4] = True
+    replaced(case, "discs", discs, case.image.affine)
+    case.segmentation_node.GetSegmentation().ReorderSegments(["discs", "bodies"])
+    back = labels(context, case)
+    np.testing.assert_array_equal(back.array, np.where(discs, 2, mask.array * (mask.array == 1)))
+    shared = int(np.count_nonzero(discs & (mask.array == 1)))
+    assert back.warnings == (f"{shared} voxels belonged to both segments; they were read as discs.",)
+
+
+@pytest.mark.parametrize("grid", [PSR, OBLIQUE[1], OBLIQUE[4]], ids=["PSR", "oblique", "oblique right-handed"])
+@pytest.mark.parametrize("order", ["LPS", "RAS", "SRA"])
+def test_a_labelmap_in_a_flipped_or_permuted_lattice_comes_back_exactly(context, grid, order):
+    case, mask = loaded(context, image(grid))
+    flipped = volume.reorient(mask, order)
+    for structure in anatomy.STRUCTURES:
+        replaced(case, structure.key, flipped.array == structure.label, flipped.affine)
+    back = labels(context, case)
+    assert volume.encode(back) == volume.encode(mask)
+    assert len(back.warnings) == 1 and "put back voxel by voxel" in back.warnings[0]
+
+
+def test_a_cropped_labelmap_comes_back_in_its_place_and_nothing_is_said(context):
+    source = image(OBLIQUE[0])
+    array = np.zeros(source.shape, np.uint8)
+    array[5:8, 6:9, 2:4] = 1
+    array[6, 7, 3] = 2
+    case, mask = loaded(context, source, volume.like(source, array))
+    for structure in anatomy.STRUCTURES:
+        part = images.oriented_image(array == structure.label, source.affine)
+        cropped = slicer.vtkOrientedImageData()
+        slicer.vtkOrientedImageDataResample.CopyImage(part, cropped, (4, 9, 5, 10, 2, 4))
+        assert cropped.GetExtent() == (4, 9, 5, 10, 2, 4)
+        segment = segments(case.segmentation_node)[structure.key]
+        segment.RemoveAllRepresentations()
+        segment.SetLabelValue(1)
+        segment.AddRepresentation(LABELMAP, cropped)
+    back = labels(context, case)
+    assert volume.encode(back) == volume.encode(mask) and back.warnings == ()
+
+
+def test_a_labelmap_grown_beyond_the_image_is_read_unless_labels_lie_out_there(context):
+    case, mask = loaded(context)
+    grown = np.pad(mask.array == 1, 3)
+    origin = case.image.affine.copy()
+    origin[:3, 3] -= case.image.affine[:3, :3] @ [3, 3, 3]
+    replaced(case, "bodies", grown, origin)
+    back = labels(context, case)
+    assert volume.encode(back) == volume.encode(mask) and back.warnings == ()
+    grown[1, 1, 1] = grown[0, 5, 5] = True
+    replaced(case, "bodies", grown, origin)
+    with pytest.raises(GeometryError, match="'Vertebral bodies' cannot be read back.* 2 labelled voxels outside"):
+        labels(context, case)
+
+
+def test_another_lattice_is_refused_unless_resampling_was_asked_for(context):
+    source = image(shape=(12, 14, 6))
+    array = np.zeros(source.shape, np.uint8)
+    array[3:9, 4:10, 2:5] = 1
+    case, mask = loaded(context, source, volume.like(source, array))
+    finer = source.affine @ np.diag([0.5, 0.5, 1, 1])
+    finer[:3, 3] -= source.affine[:3, :3] @ [0.25, 0.25, 0]
+    replaced(case, "bodies", (array == 1).repeat(2, 0).repeat(2, 1), finer)
+    with pytest.raises(GeometryError, match="'Vertebral bodies' cannot be read back.*measure"):
+        labels(context, case)
+    back = labels(context, case, resample=True)
+    np.testing.assert_array_equal(back.array, mask.array)
+    size = (array == 1).sum() * np.prod(SPACING)
+    assert f"was resampled: {size:.0f} mm3 became {size:.0f} mm3" in back.warnings[0]
+    outside = finer.copy()
+    outside[:3, 3] += source.affine[:3, :3] @ [7.3, 0, 0]
+    replaced(case, "bodies", (array == 1).repeat(2, 0).repeat(2, 1), outside)
+    with pytest.raises(GeometryError, match="voxels lie outside the image"):
+        labels(context, case, resample=True)
+
+
+def transformed(context, *nodes, shift=5.0):
+    transform = context.scene.AddNewNodeByClass("vtkMRMLLinearTransformNode", "Registration")
+    matrix = np.eye(4)
+    matrix[0, 3] = shift
+    transform.SetMatrixTransformToParent(images.matrix(matrix))
+    for node in nodes:
+        node.SetAndObserveTransformNodeID(transform.GetID())
+
+
+def test_a_transform_that_moves_image_and_segmentation_together_changes_nothing(context):
+    case, mask = loaded(context)
+    transformed(context, case.volume_node, case.segmentation_node)
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+
+
+@pytest.mark.parametrize("moved", ["volume_node", "segmentation_node"])
+def test_a_transform_that_moves_one_against_the_other_is_refused(context, moved):
+    case, mask = loaded(context)
+    transformed(context, getattr(case, moved), shift=0.0)
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+    transformed(context, getattr(case, moved))
+    with pytest.raises(InputError, match="is moved by the transform 'Registration"):
+        labels(context, case)
+
+
+def test_a_segmentation_kept_as_surfaces_is_refused(context):
+    case, _ = loaded(context)
+    case.segmentation_node.CreateClosedSurfaceRepresentation()
+    case.segmentation_node.GetSegmentation().SetSourceRepresentationName("Closed surface")
+    with pytest.raises(InputError, match="'Closed surface' and not as voxels"):
+        labels(context, case)
+
+
+def test_inside_slicer_the_applications_own_scene_and_logics_are_used(monkeypatch):
+    # The application cannot be installed here: its scene and logics are real ones of slicer-core, only the names
+    # under which Slicer offers them are put in place.
+    own = scene.Context.create()
+    entry = types.SimpleNamespace(segmentations=types.SimpleNamespace(logic=lambda: own.segmentations))
+    monkeypatch.setattr(slicer, "mrmlScene", own.scene, raising=False)
+    monkeypatch.setattr(slicer, "app", types.SimpleNamespace(applicationLogic=lambda: own.application), raising=False)
+    monkeypatch.setattr(slicer, "modules", entry, raising=False)
+    context = scene.Context.create()
+    assert context.in_slicer and context.scene is own.scene and context.segmentations is own.segmentations
+    case, mask = loaded(context)
+    assert volume.encode(labels(context, case)) == volume.encode(mask)
+
+
+def test_without_slicer_the_room_says_so_in_one_sentence_and_the_library_still_imports(tmp_path):
+    code = (
+        "import sys; sys.modules['slicer'] = None; import CSpineSegLib; from CSpineSegLib import volume, errors\n"
+        "try:\n    import CSpineSegLib.scene\nexcept errors.InputError as error:\n    print(error)"
+    )
+    root = Path(__file__).resolve().parents[2]
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=root, check=True)
+    assert "needs 3D Slicer or the slicer-core package" in answer.stdout and answer.stdout.count("\n") == 1
+
+
+def test_the_colour_table_holds_our_labels_and_is_read_once(context):
+    table = context.color_table()
+    assert context.color_table() is table
+    assert table.GetNumberOfColors() == 3
+    for structure in anatomy.STRUCTURES:
+        color = [0.0] * 4
+        table.GetColor(structure.label, color)
+        np.testing.assert_allclose(color[:3], structure.color, atol=1 / 255)
+        assert table.GetTerminologyAsString(structure.label).count(structure.code) == 1
+
+
+def test_the_real_exam_keeps_voxel_order_and_affine(context, real_t2):
+    source = volume.read(real_t2)
+    threshold = np.percentile(source.array, (90, 98))
+    mask = volume.like(source, np.digitize(source.array, threshold).astype(np.uint8))
+    case, _ = loaded(context, source, mask)
+    reference = nibabel.load(real_t2)
+    np.testing.assert_array_equal(node_affine(case.volume_node), reference.affine)
+    np.testing.assert_array_equal(images.volume_of_node(case.volume_node).array, np.asarray(reference.dataobj))
+    back = labels(context, case)
+    assert volume.encode(back) == volume.encode(mask)
+    written = nibabel.Nifti1Image.from_bytes(volume.encode(back, gz=False))
+    np.testing.assert_array_equal(written.affine, reference.affine)
+    assert nibabel.aff2axcodes(written.affine) == ("P", "S", "R")
