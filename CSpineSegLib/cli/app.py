@@ -11,7 +11,7 @@ from .. import __version__, jobs
 from ..evaluation import compare
 from ..volume import conform, read_mask
 from .options import DatasetFolder, GoldList, Json, Query, need_dataset, open_dataset
-from .output import print_json, print_table, print_warnings
+from .output import print_json, print_pairs, print_table, print_warnings
 
 app = typer.Typer(
     name="cspineseg",
@@ -83,7 +83,7 @@ def show(
         print_json(details)
         return
     for detail in details:
-        print_table(detail["exam"], ["", ""], [[key, _text(value)] for key, value in detail.items()])
+        print_pairs(detail["exam"], ((key, _text(value)) for key, value in detail.items()))
 
 
 @app.command(
@@ -107,7 +107,7 @@ def metrics(
     for entry in found:
         names = [name for name in ("bodies", "discs") if name in entry]
         rows = [[key, *(_text(entry[name][key]) for name in names)] for key in entry[names[0]]]
-        print_table(f"{entry['mask']} against {entry['reference']}", ["", *names], rows)
+        print_table(f"{entry['mask']} against {entry['reference']}", ["Figure", *names], rows)
 
 
 @app.command(epilog="Example: cspineseg doctor --dataset DIR")
@@ -117,7 +117,7 @@ def doctor(dataset: DatasetFolder = None, as_json: Json = False) -> None:
     if as_json:
         print_json(report)
         return
-    print_table("CSpineSeg", ["", ""], list(_flat(report)))
+    print_pairs("CSpineSeg", _flat(report))
 
 
 def _flat(value: Any, prefix: str = "") -> Any:

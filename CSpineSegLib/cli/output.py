@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -33,6 +33,22 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
         table.add_column(column, overflow="fold")
     for line in cells:
         table.add_row(*line)
+    Console().print(table)
+
+
+def print_pairs(title: str, pairs: Iterable[tuple[str, Any]]) -> None:
+    """Names and values, one a line, under a title; tab-separated and without the title when the output is piped."""
+    pairs = [(str(name), "" if value is None else str(value)) for name, value in pairs]
+    if not sys.stdout.isatty():
+        for name, value in pairs:
+            print(f"{name}\t{value}")
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left", show_header=False)
+    for pair in pairs:
+        table.add_row(*pair)
     Console().print(table)
 
 

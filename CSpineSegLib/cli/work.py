@@ -25,7 +25,7 @@ from .options import (
     need_dataset,
     open_dataset,
 )
-from .output import print_json, print_table, print_warnings, shown_progress
+from .output import print_json, print_pairs, print_table, print_warnings, shown_progress
 
 
 @app.command(
@@ -48,11 +48,11 @@ def segment(
 ) -> int:
     """Segment exams; what was done before and has not changed is skipped, what fails is listed at the end."""
     opened = open_dataset(dataset, gold_list)
-    bundle = model.load(model_name or jobs.DEFAULT_MODEL)
     targets = targets or []
     if output is not None:
         if len(targets) != 1 or every or query:
             raise InputError("--output takes exactly one NIfTI file; without it, results go to the dataset's folder.")
+        bundle = model.load(model_name or jobs.DEFAULT_MODEL)
         with shown_progress(events, quiet=as_json) as progress:
             result = jobs.segment_file(
                 Path(targets[0]), output, bundle, device=device, force=force, progress=progress
@@ -60,6 +60,7 @@ def segment(
         _show([result], {}, as_json, single=True)
         return 0
     exams = _part(_chosen(targets, every, query, opened), part)
+    bundle = model.load(model_name or jobs.DEFAULT_MODEL)
     with shown_progress(events, quiet=as_json) as progress:
         batch = jobs.segment_many(exams, bundle, device=device, force=force, progress=progress)
     if len(exams) == 1 and batch.failures:
@@ -90,7 +91,7 @@ def correct(
         print_json(content)
         return
     shown = ("revision", "status", "annotator", "voxels_added", "voxels_removed", "path")
-    print_table(f"Revision {revision.number} of {exam.stem}", ["", ""], [[key, content[key]] for key in shown])
+    print_pairs(f"Revision {revision.number} of {exam.stem}", ((key, content[key]) for key in shown))
 
 
 @app.command(epilog="Example: cspineseg export --dataset DIR --output FOLDER --query \"status == 'accepted'\"")

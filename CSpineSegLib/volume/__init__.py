@@ -2,7 +2,7 @@
 
 from .gate import Match, compare_grids, conform
 from .grid import Grid, Volume, from_array, like
-from .nifti import check_writable_name, decode, encode, read, read_mask, write
+from .nifti import as_mask, check_writable_name, decode, encode, read, read_mask, write
 from .orientation import reorient, restore
 from .resampling import resample
 
@@ -10,6 +10,7 @@ __all__ = [
     "Grid",
     "Match",
     "Volume",
+    "as_mask",
     "check_writable_name",
     "compare_grids",
     "conform",
