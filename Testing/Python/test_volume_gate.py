@@ -97,6 +97,17 @@ def test_a_small_turn_counts_where_it_is_largest_at_the_corners():
         assert match.millimetres == pytest.approx(np.radians(degrees) * 160 * 0.6875 * np.sqrt(2), rel=1e-3)
 
 
+def test_the_worst_corner_counts_and_not_the_average():
+    """Turned about one corner, the opposite one moves by the whole diagonal, and half of the corners hardly do."""
+    shape = (320, 320, 13)
+    image = volume.Grid(shape, affine_of("PSR", (0.6875, 0.6875, 4)))
+    pivot, rotation = image.corners()[0], turned(0, 0.0125)
+    affine = from_matvec(rotation @ image.affine[:3, :3], rotation @ (image.affine[:3, 3] - pivot) + pivot)
+    match = volume.compare_grids(image, volume.Grid(shape, affine))
+    assert match.kind == "near"
+    assert match.millimetres == pytest.approx(np.radians(0.0125) * 320 * 0.6875 * np.sqrt(2), rel=1e-3)
+
+
 @pytest.mark.parametrize("codes", ORIENTATIONS)
 def test_a_flipped_or_permuted_mask_is_put_back_exactly_and_it_is_said(image, codes):
     result = volume.conform(exported(labels(), image.affine, codes), image)
