@@ -172,7 +172,14 @@ def _die_at(step: int) -> None:
             os.fsync(stream.fileno())
             point()
 
+    def write_plainly_in_halves(path: Path, data: bytes) -> None:
+        with open(path, "wb", buffering=0) as stream:
+            stream.write(data[: len(data) // 2])
+            point()
+            stream.write(data[len(data) // 2 :])
+
     files._write_bytes = write_in_halves
+    Path.write_bytes = write_plainly_in_halves
     os.open, os.replace, os.mkdir, os.unlink = map(watched, (os.open, os.replace, os.mkdir, os.unlink))
 
 
