@@ -1,0 +1,84 @@
+"""Implicit shapes and smooth random fields that can be evaluated at any point of space.
+
+All points are (N, 3) float32 in millimetres; all distances are signed, in millimetres, negative inside, and exact or
+slightly underestimated, which is enough for shells of a millimetre or two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+PAINT = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray | int, np.ndarray | int]]
+
+
+@dataclass(frozen=True, eq=False)
+class Structure:
+    """Something that is painted over what lies behind it.
+
+    `box` is (2, 3) RAS mm. `paint(points)` gets points within the box and returns (inside (N,) bool, tissue, level),
+    the last two scalars or arrays over the points that are inside.
+    """
+
+    box: np.ndarray
+    paint: PAINT
+
+
+def box_around(corners: np.ndarray, margin: float) -> np.ndarray:
+    """The axis-parallel box (2, 3) of points (N, 3), widened by `margin` mm."""
+    corners = np.asarray(corners, np.float32)
+    return np.stack([corners.min(0) - margin, corners.max(0) + margin])
+
+
+class Field:
+    """A smooth Gaussian-like field of zero mean and unit variance: a sum of waves of random direction."""
+
+    def __init__(self, rng: np.random.Generator, wavelength, waves: int = 5):
+        """`wavelength`: the typical length of a wave along x, y and z in mm; a scalar or three values."""
+        scale = 2 * np.pi / np.broadcast_to(np.asarray(wavelength, float), (3,))
+        direction = rng.normal(size=(waves, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        self._waves = (direction * scale * rng.uniform(0.7, 1.4, (waves, 1))).T.astype(np.float32)
+        self._phases = rng.uniform(0, 2 * np.pi, waves).astype(np.float32)
+        self._gain = np.float32(np.sqrt(2 / waves))
+
+    def __call__(self, points: np.ndarray) -> np.ndarray:
+        return np.sin(points @ self._waves + self._phases).sum(axis=1) * self._gain
+
+
+def ellipsoid(points: np.ndarray, centre, radii, rotation: np.ndarray | None = None) -> np.ndarray:
+    """Signed distance to an ellipsoid, first-order: (rho - 1) times the smallest radius."""
+    offset = points - np.asarray(centre, np.float32)
+    if rotation is not None:
+        offset = offset @ rotation.T
+    radii = np.asarray(radii, np.float32)
+    return (np.sqrt(np.square(offset / radii).sum(axis=1)) - 1) * radii.min()
+
+
+def capsule(points: np.ndarray, start, stop, radius: float, squash=(1, 1, 1)) -> np.ndarray:
+    """Signed distance to a rounded rod from `start` to `stop`; `squash` divides the axes first, to flatten it."""
+    squash = np.asarray(squash, np.float32)
+    points = points / squash
+    start = np.asarray(start, np.float32) / squash
+    axis = np.asarray(stop, np.float32) / squash - start
+    along = np.clip((points - start) @ axis / np.dot(axis, axis), 0, 1)
+    return np.sqrt(np.square(points - start - along[:, None] * axis).sum(axis=1)) - radius
+
+
+def moved(point, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:
+    """A point (3,) moved by some millimetres along the axes."""
+    return np.asarray(point, float) + np.array((x, y, z))
+
+
+def smoothstep(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    """0 below `low`, 1 above `high`, a smooth cubic between."""
+    t = np.clip((values - low) / (high - low), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def rotation_about_x(angle: float) -> np.ndarray:
+    """Rotation (3, 3) in the sagittal plane, in radians, from front to head."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.array([[1, 0, 0], [0, c, s], [0, -s, c]], np.float32)

@@ -1,0 +1,1 @@
+"""Training the bundled model from nothing but phantoms."""
