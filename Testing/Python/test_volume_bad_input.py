@@ -206,10 +206,10 @@ def test_a_mask_with_a_label_that_is_not_allowed_is_not_written_and_the_old_one_
 def test_what_does_not_read_back_as_it_is_in_memory_is_not_written(folder, change):
     image = volume.decode(nifti(numbered()))
     array, affine = image.array, image.affine
-    if change == "voxels":  # the header says int16 and would cut the fraction off
-        array = array + 0.5
-    if change == "type":
-        array = array.astype(np.int32)
+    if change == "voxels":  # the header still says 5 x 6 x 4, so that every voxel would come back elsewhere
+        array = array.transpose(1, 0, 2)
+    if change == "type":  # the header says int16 and would cut the fraction off
+        array = array + np.float32(0.5)
     if change == "affine":  # the header still says the former place
         affine = affine_of("PSR", origin=(0, 0, 0))
     with pytest.raises(WriteError) as caught:
