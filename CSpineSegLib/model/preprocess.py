@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import volume
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from ..volume import Volume
 
 # Axis 0 runs across sagittal slices (to the right), rows go from superior to inferior, columns anterior to posterior.
@@ -59,16 +59,25 @@ def to_network(vol: Volume, spacing: float = SPACING) -> tuple[np.ndarray, Way]:
     slices : (n, H, W) float32, C-ordered; n slices left to right, rows superior to inferior, columns anterior to
         posterior, `spacing` mm in plane, normalised.
     way : what :func:`from_network` needs.
+
+    Raises
+    ------
+    InputError : intensities that are not finite in single precision.
     """
     turned = volume.reorient(vol, ORIENTATION)
     # One memory layout for every orientation of the file, so that sums, and with them all voxels, are the same.
     slices = np.ascontiguousarray(turned.intensities())
-    rows, columns = (float(mm) for mm in turned.spacing[1:])
-    shape = slices.shape[1:]
-    sizes, spacings = zip(*(_network_size(*axis, spacing) for axis in zip(shape, (rows, columns), strict=True)),
-                          strict=True)  # fmt: skip
-    way = Way(shape, (rows, columns), sizes, spacings)
-    return normalise(_resize(slices, shape, way.spacing, sizes, spacings)), way
+    if not np.isfinite(slices).all():
+        raise InputError(
+            f"{vol.path or 'The image'} has intensities beyond single precision; rescale and save it again."
+        )
+    shape, (rows, columns) = slices.shape[1:], (float(mm) for mm in turned.spacing[1:])
+    (height, row_mm), (width, column_mm) = (
+        _network_size(shape[0], rows, spacing),
+        _network_size(shape[1], columns, spacing),
+    )
+    way = Way(shape, (rows, columns), (height, width), (row_mm, column_mm))
+    return normalise(_resize(slices, shape, way.spacing, way.network_shape, way.network_spacing)), way
 
 
 def from_network(maps: np.ndarray, way: Way) -> np.ndarray:
@@ -84,11 +93,18 @@ def normalise(array: np.ndarray) -> np.ndarray:
 
     A constant image becomes zeros. Scaling or shifting the intensities changes nothing but rounding.
     """
-    values = np.minimum(array, np.quantile(array, PERCENTILE / 100.0)).astype(np.float32)
-    mean, deviation = values.mean(dtype=np.float64), values.std(dtype=np.float64)
-    if not deviation > 1e-6 * max(abs(mean), 1e-30):
+    values = np.minimum(array, np.quantile(array, PERCENTILE / 100.0)).astype(np.float32, copy=False)
+    largest = float(np.abs(values).max(initial=0.0))
+    if largest == 0.0:
+        return values
+    # Scaled first, so that squares of very large or very small intensities stay within single precision.
+    values /= np.float32(largest)
+    values -= np.float32(values.mean(dtype=np.float64))
+    deviation = float(np.sqrt(np.square(values).mean(dtype=np.float64)))
+    if deviation < 1e-6:
         return np.zeros(values.shape, np.float32)
-    return ((values - mean) / deviation).astype(np.float32)
+    values /= np.float32(deviation)
+    return values
 
 
 def interpolation(size: int, spacing: float, new_size: int, new_spacing: float) -> np.ndarray:
