@@ -14,6 +14,7 @@ except ImportError as error:
         'install it with: pip install "cspineseg[scene]".'
     ) from error
 
+from .adoption import adopt_segmentation
 from .case import Case, close_case, load_case
 from .context import Context
 from .editing import Editor
@@ -25,6 +26,7 @@ __all__ = [
     "Case",
     "Context",
     "Editor",
+    "adopt_segmentation",
     "close_case",
     "load_case",
     "load_with_slicer",

@@ -67,18 +67,10 @@ def load_case(context: Context, image: Volume, mask: Volume | None = None, *, na
 def close_case(context: Context, case: Case) -> None:
     """Remove an exam's nodes, and the patient's folder if nothing else is in it."""
     require_main_thread("closing an exam")
-    hierarchy = context.subject_hierarchy
     for node in (case.segmentation_node, case.volume_node):
-        helpers = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
-        helpers += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
-        # Slicer's plugins would remove the item with the node; on slicer-core nobody does.
-        hierarchy.RemoveItem(hierarchy.GetItemByDataNode(node), False)
-        context.scene.RemoveNode(node)
-        for helper in helpers:
-            if helper is not None:
-                context.scene.RemoveNode(helper)
-    if hierarchy.GetNumberOfItemChildren(case.folder) == 0:
-        hierarchy.RemoveItem(case.folder)
+        context.remove(node)
+    if context.subject_hierarchy.GetNumberOfItemChildren(case.folder) == 0:
+        context.subject_hierarchy.RemoveItem(case.folder)
 
 
 def structure_key(label_or_key: int | str) -> str:

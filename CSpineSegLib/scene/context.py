@@ -65,6 +65,18 @@ class Context:
         found = self.scene.GetNodesByClass(kind)
         return [found.GetItemAsObject(index) for index in range(found.GetNumberOfItems())]
 
+    def remove(self, node: Any) -> None:
+        """Remove a displayable node with its display and storage nodes and its item in the subject hierarchy."""
+        helpers = [node.GetNthDisplayNode(index) for index in range(node.GetNumberOfDisplayNodes())]
+        helpers += [node.GetNthStorageNode(index) for index in range(node.GetNumberOfStorageNodes())]
+        # Slicer's plugins would remove the item with the node; on slicer-core nobody does.
+        item = self.subject_hierarchy.GetItemByDataNode(node)
+        if item != self.subject_hierarchy.GetInvalidItemID():
+            self.subject_hierarchy.RemoveItem(item, False)
+        for unwanted in (node, *helpers):
+            if unwanted is not None:
+                self.scene.RemoveNode(unwanted)
+
     def color_table(self) -> Any:
         """The table of our two labels, read once per scene from `Resources/ColorTables`.
 

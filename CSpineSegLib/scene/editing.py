@@ -15,7 +15,7 @@ from .case import Case, structure_key
 from .context import Context, require_main_thread
 from .segmentation import segments
 
-UNDO_STATES = 20
+UNDO_STEPS = 20
 
 
 class Editor:
@@ -41,7 +41,8 @@ class Editor:
         self._logic = slicer.vtkSlicerSegmentEditorLogic()
         self._logic.SetMRMLScene(context.scene)
         self._logic.SetSegmentEditorNode(self._node)
-        self._logic.SetMaximumNumberOfUndoStates(UNDO_STATES)
+        # One more than steps: undoing the first time keeps the present state too, to come back to.
+        self._logic.SetMaximumNumberOfUndoStates(UNDO_STEPS + 1)
 
     def paint_sphere(
         self, segment: int | str, centre_ras: Sequence[float], radius_mm: float, erase: bool = False

@@ -187,7 +187,7 @@ def _surface_pixels(context: Context, case: Case, height: int) -> np.ndarray:
 
 
 def surfaces_of(node: Any) -> dict[str, Any]:
-    """The smoothed closed surface (vtkPolyData, RAS mm) of every segment that holds voxels, by id.
+    """The smoothed closed surface (vtkPolyData, RAS mm, normals outwards) of every segment that holds voxels, by id.
 
     Made on a copy, so that the user's segmentation does not get a representation that it did not have.
     """
@@ -200,8 +200,21 @@ def surfaces_of(node: Any) -> dict[str, Any]:
     for identifier in segments(node):
         surface = copy.GetSegment(identifier).GetRepresentation(SURFACE)
         if surface is not None and surface.GetNumberOfPoints():
-            result[identifier] = surface
+            labelmap = images.volume_of_image(copy.GetSegment(identifier).GetRepresentation(LABELMAP))
+            result[identifier] = _turned_out(surface) if labelmap.is_left_handed else surface
     return result
+
+
+def _turned_out(surface: Any) -> Any:
+    """Slicer makes surfaces of left-handed labelmaps inside out: turn triangles and normals round."""
+    from vtkmodules.vtkFiltersCore import vtkReverseSense
+
+    turn = vtkReverseSense()
+    turn.SetInputData(surface)
+    turn.ReverseCellsOn()
+    turn.ReverseNormalsOn()
+    turn.Update()
+    return turn.GetOutput()
 
 
 def _add_box_and_letters(renderer: Any, height: int) -> None:

@@ -6,17 +6,19 @@ import contextlib
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import slicer
 
-from .. import anatomy, files
+from .. import files, volume
 from ..errors import InputError, WriteError
-from . import terminology
+from . import nrrd
+from .adoption import adopt_segmentation
 from .context import Context, require_main_thread
-from .segmentation import LABELMAP, dress, segments, voxel_count
+from .segmentation import segments, voxel_count
 
 SUFFIXES = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii")
 
@@ -24,9 +26,7 @@ SUFFIXES = (".seg.nrrd", ".nrrd", ".nii.gz", ".nii")
 def load_with_slicer(context: Context, path: Path | str, volume_node: Any = None) -> Any:
     """Read a segmentation with Slicer's storage node and give its segments our ids, names, colours and terminology.
 
-    Slicer keeps a NIfTI's label values but neither names nor terminology, and calls its segments "Segment_1" and
-    "Segment_2"; a .seg.nrrd keeps all. A segment is told by its id, then its SNOMED CT code, then its name, then, in
-    a file without names, its label value.
+    The segments are told as :func:`adopt_segmentation` says.
 
     Parameters
     ----------
@@ -43,19 +43,20 @@ def load_with_slicer(context: Context, path: Path | str, volume_node: Any = None
         raise InputError(f"{path} does not exist.")
     if not path.name.lower().endswith(SUFFIXES):
         raise InputError(f"{path} is not a segmentation file; use one of {', '.join(SUFFIXES)}.")
+    # A damaged file ends the process in Slicer's reader, so that it must be found out before.
+    if path.name.lower().endswith(".nrrd"):
+        nrrd.check(path)
+    else:
+        volume.read(path)
     node = context.scene.AddNewNodeByClass("vtkMRMLSegmentationNode", path.name.split(".")[0])
     try:
         storage = _storage(path)
         if not storage.ReadData(node):
-            raise InputError(f"{path} cannot be read as a segmentation; it is damaged or of another format.")
-        _adopt(node, path)
-    except InputError:
-        context.scene.RemoveNode(node)
-        raise
-    node.CreateDefaultDisplayNodes()
-    if volume_node is not None:
-        node.SetReferenceImageGeometryParameterFromVolumeNode(volume_node)
-    node.SetLabelmapConversionColorTableNodeID(context.color_table().GetID())
+            raise InputError("Slicer cannot read it as a segmentation; it is damaged or of another format.")
+        adopt_segmentation(context, node, volume_node)
+    except InputError as error:
+        context.remove(node)
+        raise InputError(f"{path}: {error}") from None
     return node
 
 
@@ -125,7 +126,12 @@ def open_scene(context: Context, path: Path | str) -> None:
         name = _scene_file(bundle)
         if not name:
             raise InputError(f"{path} holds no scene (.mrml); choose a file that Slicer saved as .mrb.")
-        bundle.extractall(folder)
+        try:
+            bundle.extractall(folder)
+        except (OSError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{path} cannot be unpacked ({error}); it is damaged, or the disk is full.") from None
+        for part in Path(folder).rglob("*.nrrd"):
+            nrrd.check(part)
         context.scene.SetURL(str(Path(folder, name)))
         if not context.scene.Connect():
             raise InputError(f"{path} was read only in part; see Slicer's error log.")
@@ -167,37 +173,3 @@ def _content(node: Any) -> dict[str, tuple[str, str, int]]:
         identifier: (segment.GetName(), segment.GetTerminology(), voxel_count(segment))
         for identifier, segment in segments(node).items()
     }
-
-
-def _adopt(node: Any, path: Path) -> None:
-    """Rename the ids of what was read to ours, in our order; InputError if a segment is none of ours."""
-    found = segments(node)
-    segmentation = node.GetSegmentation()
-    chosen: dict[str, Any] = {}
-    for identifier, segment in found.items():
-        structure = _structure(identifier, segment)
-        if structure is None or structure.key in chosen:
-            reason = "is neither vertebral bodies nor discs" if structure is None else "is a second one of its kind"
-            raise InputError(f"The segment {segment.GetName()!r} of {path} {reason}; remove or rename it.")
-        chosen[structure.key] = segment
-    segmentation.RemoveAllSegments()
-    for structure in anatomy.STRUCTURES:
-        segment = chosen.get(structure.key)
-        if segment is None:
-            segment = slicer.vtkSegment()
-            segment.AddRepresentation(LABELMAP, slicer.vtkOrientedImageData())
-        dress(segment, structure)
-        segmentation.AddSegment(segment, structure.key)
-
-
-def _structure(identifier: str, segment: Any) -> anatomy.Structure | None:
-    for structure in anatomy.STRUCTURES:
-        if identifier == structure.key:
-            return structure
-    known = terminology.structure_of(segment)
-    if known is not None:
-        return known
-    for structure in anatomy.STRUCTURES:
-        if segment.GetName() in (structure.name, structure.key, f"Segment_{structure.label}"):
-            return structure
-    return None

@@ -10,9 +10,9 @@ from pathlib import Path
 import nibabel
 import numpy as np
 import pytest
+import slicer
 from scene_helpers import OBLIQUE, ORIENTATIONS, PSR, SPACING, affine, image, mask_of, node_affine
 
-import slicer
 from CSpineSegLib import anatomy, scene, volume
 from CSpineSegLib.errors import GeometryError, InputError
 from CSpineSegLib.scene import images
@@ -63,7 +63,9 @@ def test_a_3d_ras_exam_whose_sagittal_axis_is_the_first_comes_back_exactly(conte
     assert volume.encode(labels(context, case)) == volume.encode(mask)
 
 
-@pytest.mark.parametrize("kind", ["int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64", "float16"])
+@pytest.mark.parametrize(
+    "kind", ["int8", "uint8", "int16", "uint16", "int32", "int64", "float32", "float64", "float16"]
+)
 def test_every_voxel_type_keeps_its_values_in_the_scene(context, kind):
     array = np.random.default_rng(3).integers(0, 100, (6, 5, 4)).astype(kind)
     case = scene.load_case(context, volume.from_array(array, PSR), name="exam", patient_id="1")
@@ -263,7 +265,7 @@ def test_a_labelmap_grown_beyond_the_image_is_read_unless_labels_lie_out_there(c
     assert volume.encode(back) == volume.encode(mask) and back.warnings == ()
     grown[1, 1, 1] = grown[0, 5, 5] = True
     replaced(case, "bodies", grown, origin)
-    with pytest.raises(GeometryError, match="'Vertebral bodies' cannot be read back.* 2 labelled voxels outside"):
+    with pytest.raises(GeometryError, match=r"'Vertebral bodies' cannot be read back.* 2 labelled voxels outside"):
         labels(context, case)
 
 
@@ -275,7 +277,7 @@ def test_another_lattice_is_refused_unless_resampling_was_asked_for(context):
     finer = source.affine @ np.diag([0.5, 0.5, 1, 1])
     finer[:3, 3] -= source.affine[:3, :3] @ [0.25, 0.25, 0]
     replaced(case, "bodies", (array == 1).repeat(2, 0).repeat(2, 1), finer)
-    with pytest.raises(GeometryError, match="'Vertebral bodies' cannot be read back.*measure"):
+    with pytest.raises(GeometryError, match=r"'Vertebral bodies' cannot be read back.*measure"):
         labels(context, case)
     back = labels(context, case, resample=True)
     np.testing.assert_array_equal(back.array, mask.array)
