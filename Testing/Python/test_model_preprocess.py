@@ -28,10 +28,11 @@ def test_rows_go_down_and_columns_go_back():
     assert np.unravel_index(slices.argmax(), slices.shape) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("spacing", [(4.0, 0.9, 0.5), (4.0, 0.7, 0.7)])
 @pytest.mark.parametrize("codes", ["RIP", "PSR", "LAS", "SPL", "IRA"])
-def test_every_orientation_gives_the_network_the_same_bytes(codes):
-    expected, _ = preprocess.to_network(image(ramp((5, 70, 61)), (4.0, 0.9, 0.5)))
-    slices, _ = preprocess.to_network(image(ramp((5, 70, 61)), (4.0, 0.9, 0.5), codes))
+def test_every_orientation_gives_the_network_the_same_bytes(codes, spacing):
+    expected, _ = preprocess.to_network(image(ramp((5, 70, 61)), spacing))
+    slices, _ = preprocess.to_network(image(ramp((5, 70, 61)), spacing, codes))
     assert slices.dtype == np.float32 and slices.flags.c_contiguous
     assert slices.tobytes() == expected.tobytes()
 
