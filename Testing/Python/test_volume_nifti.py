@@ -239,3 +239,9 @@ def test_every_real_image_is_encoded_byte_for_byte(shared_data):
         image = volume.read(path)
         assert image.warnings == () and volume.encode(image, gz=False) == plain(path), path
         assert np.array_equal(image.affine, nibabel.load(path).affine), path
+
+
+def test_a_wrong_header_size_in_the_header_displaces_nothing(tmp_path):
+    data = b"\0\0\0\0" + nifti(numbered())[4:]
+    image = round_trip(tmp_path, data, ".nii")
+    assert image.extra == b"\0\0\0\0" and np.array_equal(image.array, numbered())
