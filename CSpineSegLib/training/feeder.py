@@ -19,7 +19,7 @@ def people_at(step: int, start: int, every: int) -> range:
     return range(FIRST, FIRST + start + step // every)
 
 
-def _work(out, stop, folder: str, seed: int, step: int, start: int, every: int) -> None:
+def _work(out, stop, folder: str, seed: int, step: int, start: int, every: int, patches) -> None:
     # Ctrl-C reaches the whole process group; the parent decides when the work ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     import torch
@@ -28,7 +28,7 @@ def _work(out, stop, folder: str, seed: int, step: int, start: int, every: int) 
     try:
         people = bank.Bank(Path(folder))
         while not stop.is_set():
-            item = step, synthesis.batch(people, people_at(step, start, every), seed, step)
+            item = step, synthesis.batch(people, people_at(step, start, every), seed, step, patches)
             while not stop.is_set():
                 try:
                     out.put(item, timeout=0.5)
@@ -36,9 +36,10 @@ def _work(out, stop, folder: str, seed: int, step: int, start: int, every: int) 
                 except queue.Full:
                     continue
             step += 1
+        # What is still in the pipe is of no use to a parent that asked to stop, and must not hold this process.
+        out.cancel_join_thread()
     except Exception:  # the parent raises it with the worker's own account
         out.put(("error", traceback.format_exc()))
-    out.cancel_join_thread()
 
 
 class Feeder:
@@ -47,11 +48,11 @@ class Feeder:
     A batch depends on its step and the arguments alone, never on timing: a resumed run continues with the same data.
     """
 
-    def __init__(self, folder: Path, seed: int, step: int, start: int, every: int):
+    def __init__(self, folder: Path, seed: int, step: int, start: int, every: int, patches=synthesis.PATCHES):
         context = multiprocessing.get_context("spawn")
         self._queue = context.Queue(maxsize=6)
         self._stop = context.Event()
-        arguments = (self._queue, self._stop, str(folder), seed, step, start, every)
+        arguments = (self._queue, self._stop, str(folder), seed, step, start, every, patches)
         self._process = context.Process(target=_work, args=arguments, daemon=True)
         self._process.start()
 
@@ -61,7 +62,7 @@ class Feeder:
             try:
                 item = self._queue.get(timeout=1.0)
             except queue.Empty:
-                if self._process.is_alive():
+                if self._process.is_alive() or not self._queue.empty():
                     continue
                 code = self._process.exitcode
                 raise RuntimeError(f"The process that makes batches ended with code {code}.") from None

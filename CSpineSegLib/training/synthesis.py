@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -161,16 +162,16 @@ def _restrict(image, label, rng, size: int):
     return image * inside, label * inside.long()
 
 
-def patch_of(seed: int, step: int) -> tuple[int, int]:
-    """Patch size and batch size of a training step."""
-    return PATCHES[np.random.default_rng([seed, 5, step]).integers(len(PATCHES))]
+def patch_of(seed: int, step: int, patches: Sequence[tuple[int, int]] = PATCHES) -> tuple[int, int]:
+    """Patch size (pixels) and batch size of a training step, one of `patches`."""
+    return patches[np.random.default_rng([seed, 5, step]).integers(len(patches))]
 
 
-def batch(people: bank.Bank, seeds: range, seed: int, step: int) -> Batch:
+def batch(people: bank.Bank, seeds: range, seed: int, step: int, patches=PATCHES) -> Batch:
     """The batch of a step: it depends on nothing but the arguments, so that a resumed run sees the same."""
     import torch
 
-    size, count = patch_of(seed, step)
+    size, count = patch_of(seed, step, patches)
     rng = np.random.default_rng([seed, 6, step])
     drawn = [sample(people.get(int(rng.integers(seeds.start, seeds.stop))), rng, size) for _ in range(count)]
     images, labels, weights = (torch.stack(parts).numpy() for parts in zip(*drawn, strict=True))

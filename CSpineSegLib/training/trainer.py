@@ -40,8 +40,9 @@ class Settings:
     every: int = 8
     held_out: int = 4
     checkpoint_seconds: float = 120.0
-    evaluate_every: int = 80
-    log_every: int = 8
+    evaluate_every: int = 100
+    log_every: int = 10
+    patches: tuple[tuple[int, int], ...] = synthesis.PATCHES
 
 
 def device_of(name: str) -> str:
@@ -214,7 +215,7 @@ def train(
     elif (run.folder / CHECKPOINT).exists():
         raise InputError(f"{run.folder} already holds a training run; continue it with --resume or use another folder.")
     people = bank.Bank(run.folder / "bank")
-    source = feeder.Feeder(people.folder, settings.seed, run.step, settings.people, settings.every)
+    source = feeder.Feeder(people.folder, settings.seed, run.step, settings.people, settings.every, settings.patches)
     try:
         figures = _loop(run, source, people, progress)
     finally:
@@ -240,6 +241,8 @@ def _loop(run: Run, source: feeder.Feeder, people: bank.Bank, progress: Progress
         began = time.monotonic()
         loss = run.learn(batch)
         run.seconds += time.monotonic() - began
+        if smooth is None:
+            run.log(first_loss=round(loss, 4))
         smooth = loss if smooth is None else 0.95 * smooth + 0.05 * loss
         progress.update("training", run.fraction(), f"loss {smooth:.3f}")
         if run.step % settings.log_every == 0:

@@ -1,0 +1,203 @@
+"""Training: a batch follows from its step, a stopped run continues as if it had not stopped, the result is usable."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from CSpineSegLib import model
+from CSpineSegLib.errors import Cancelled, InputError, ModelError
+from CSpineSegLib.model import networks
+from CSpineSegLib.phantom.tissue import COUNT, Tissue
+from CSpineSegLib.progress import Progress
+from CSpineSegLib.training import __main__ as command
+from CSpineSegLib.training import bank, contrast, feeder, losses, synthesis, trainer
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+TINY = {
+    **networks.DYNUNET_2D,
+    "filters": [8, 16, 16],
+    "strides": [1, 2, 2],
+    "kernel_size": [3, 3, 3],
+    "upsample_kernel_size": [2, 2],
+}
+STEPS = 12
+PATCHES = ((64, 2), (96, 1))
+
+
+def settings(**changes):
+    return trainer.Settings(
+        **{
+            "steps": STEPS,
+            "people": 1,
+            "every": 10_000,
+            "held_out": 1,
+            "warm_up": 1,
+            "learning_rate": 1e-2,
+            "patches": PATCHES,
+            **changes,
+        }
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    made = bank.Bank(tmp_path_factory.mktemp("bank"))
+    for seed in (feeder.FIRST, feeder.HELD_OUT):
+        made.get(seed)
+    return made
+
+
+def folder_with_bank(people, folder):
+    shutil.copytree(people.folder, folder / "bank")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(people, tmp_path_factory):
+    folder = folder_with_bank(people, tmp_path_factory.mktemp("whole"))
+    return folder, trainer.train(folder, settings(), definition=TINY)
+
+
+def test_the_bank_reads_back_what_it_drew(people):
+    stored = bank.Bank(people.folder).get(feeder.FIRST)
+    assert stored.shape == (bank.SLICES, len(bank.SUBSLICES), bank.ROWS, bank.COLUMNS)
+    np.testing.assert_array_equal(stored, people.get(feeder.FIRST))
+
+
+def test_some_slices_show_no_vertebra_at_all(people):
+    shown = [np.isin(s, [Tissue.MARROW, Tissue.ANNULUS]).sum() for s in people.get(feeder.FIRST)]
+    assert shown[-1] == 0 and max(shown) > 5000
+
+
+def test_a_batch_depends_on_its_step_alone(people):
+    seeds = feeder.people_at(0, 1, 10)
+    first, again, next_one = (synthesis.batch(people, seeds, 3, step) for step in (7, 7, 8))
+    np.testing.assert_array_equal(first.images, again.images)
+    np.testing.assert_array_equal(first.labels, again.labels)
+    assert first.images.shape != next_one.images.shape or not np.array_equal(first.images, next_one.images)
+
+
+def test_batches_are_finite_normalised_images_with_labels_and_weights(people):
+    for step in range(6):
+        batch = synthesis.batch(people, feeder.people_at(0, 1, 10), 0, step)
+        assert np.isfinite(batch.images).all() and 0.2 < batch.images.std() < 3
+        assert set(np.unique(batch.labels)) <= {0, 1, 2}
+        assert set(np.unique(batch.weights)) <= {0.0, 1.0}
+
+
+def test_the_dens_does_not_count_and_c1_does():
+    slices = np.full((bank.SLICES, 2, bank.ROWS, bank.COLUMNS), Tissue.DENS, np.uint8)
+    _, label, weight = synthesis.sample(slices, np.random.default_rng(0), 128)
+    assert (label == 1).float().mean() > 0.2
+    assert (weight[label == 1] == 0).float().mean() > 0.99
+    _, label, weight = synthesis.sample(np.full_like(slices, Tissue.BONE), np.random.default_rng(0), 128)
+    assert weight.min() == 1 and label.max() == 0
+
+
+def test_contrasts_differ_and_never_hide_the_disc_in_the_body():
+    rng = np.random.default_rng(0)
+    drawn = np.array([contrast.draw(rng)[0] for _ in range(300)])
+    assert drawn.shape == (300, COUNT) and (drawn >= 0).all()
+    brighter = (drawn[:, Tissue.MARROW] > drawn[:, Tissue.ANNULUS]).mean()
+    assert 0.5 < brighter < 0.99
+
+
+def test_held_out_people_are_never_trained_on():
+    assert feeder.HELD_OUT not in feeder.people_at(10_000_000, 100, 8)
+    assert len(feeder.people_at(0, 10, 8)) == 10 and len(feeder.people_at(80, 10, 8)) == 20
+
+
+def test_pixels_of_no_weight_leave_the_loss_alone():
+    logits = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0))
+    labels = torch.randint(0, 3, (2, 16, 16), generator=torch.Generator().manual_seed(1))
+    weights = torch.ones(2, 16, 16)
+    weights[:, :4] = 0
+    before = losses.dice_and_cross_entropy(logits, labels, weights)
+    changed = logits.clone()
+    changed[:, :, :4] *= -5
+    assert torch.equal(losses.dice_and_cross_entropy(changed, labels, weights), before)
+    right = torch.nn.functional.one_hot(labels, 3).permute(0, 3, 1, 2) * 30.0
+    assert losses.dice_and_cross_entropy(right, labels, weights) < 0.01
+
+
+def test_training_lowers_the_loss(finished):
+    folder, _ = finished
+    lines = [json.loads(line) for line in (folder / trainer.LOG).read_text(encoding="utf-8").splitlines()]
+    assert lines[-1]["step"] == STEPS
+    assert lines[-1]["loss"] < 0.97 * lines[0]["first_loss"]
+    assert 0 <= lines[-1]["dice_bodies"] <= 1
+
+
+def test_a_finished_run_leaves_weights_and_description_and_no_bank(finished):
+    folder, summary = finished
+    assert summary["steps"] == STEPS and summary["samples"] >= 2 * STEPS and summary["samples_per_second"] > 0
+    assert summary == json.loads((folder / trainer.SUMMARY).read_text(encoding="utf-8"))
+    assert not (folder / "bank").exists()
+    network = networks.build(TINY)
+    network.load_state_dict(torch.load(folder / trainer.WEIGHTS, weights_only=True))
+
+
+def test_the_result_becomes_a_bundle_that_loads(finished):
+    folder, summary = finished
+    bundle = model.load(command.export(folder, "tiny-phantom", summary))
+    assert bundle.name == "tiny-phantom"
+
+
+def test_a_stopped_run_continues_to_the_same_weights(finished, people, tmp_path):
+    folder = folder_with_bank(people, tmp_path / "stopped")
+    seen = []
+    stop = Progress(report=seen.append, cancelled=lambda: len(seen) >= 3)
+    with pytest.raises(Cancelled):
+        trainer.train(folder, settings(), definition=TINY, progress=stop)
+    state = torch.load(folder / trainer.CHECKPOINT, weights_only=True)
+    assert 3 <= state["step"] < STEPS
+    assert not (folder / trainer.WEIGHTS).exists()
+    summary = trainer.train(folder, settings(), definition=TINY, resume=True)
+    whole = torch.load(finished[0] / trainer.WEIGHTS, weights_only=True)
+    resumed = torch.load(folder / trainer.WEIGHTS, weights_only=True)
+    assert summary["steps"] == STEPS and summary["samples"] == finished[1]["samples"]
+    for name, value in whole.items():
+        assert torch.equal(value, resumed[name]), name
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(finished):
+    with pytest.raises(InputError, match="--resume"):
+        trainer.train(finished[0], settings(), definition=TINY)
+
+
+def test_resuming_needs_the_checkpoint_of_the_same_run(finished, tmp_path):
+    with pytest.raises(InputError, match="no checkpoint"):
+        trainer.train(tmp_path / "nothing", settings(), definition=TINY, resume=True)
+    with pytest.raises(InputError, match="another seed"):
+        trainer.train(finished[0], settings(seed=9), definition=TINY, resume=True)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_cuda_is_refused_where_there_is_none_and_the_command_says_so(tmp_path, capsys):
+    with pytest.raises(ModelError, match="CUDA"):
+        trainer.device_of("cuda")
+    assert command.main(["--out", str(tmp_path / "x"), "--steps", "1", "--device", "cuda"]) == 2
+    assert "CUDA" in capsys.readouterr().err
+
+
+def test_a_failure_in_the_making_of_batches_is_told_with_its_cause(tmp_path):
+    (tmp_path / f"{feeder.FIRST}.npz").write_bytes(b"not an archive")
+    source = feeder.Feeder(tmp_path, 0, 0, 1, 10)
+    try:
+        with pytest.raises(RuntimeError, match="batches failed"):
+            source.next()
+    finally:
+        source.close()
