@@ -113,5 +113,5 @@ PLANS = (
     Plan(ExamName(_THRICE.patient_id, 9005, 401), _THRICE, _SIEMENS_15, _P320, 103, False, tilt=4.0, days=194),
     Plan(ExamName(_FOURTH.patient_id, 9006, 3), _FOURTH, _SIEMENS_15, _P3D, 104, False),
     Plan(ExamName(_OLDEST.patient_id, 9007, 5), _OLDEST, _SIEMENS_3, _P320, 105, False),
-    Plan(ExamName(_SIXTH.patient_id, 9008, 3), _SIXTH, _GE, _P512, 106, True, (("C3", "C4"),)),
+    Plan(ExamName(_SIXTH.patient_id, 9008, 3), _SIXTH, _GE, _P320, 106, True, (("C3", "C4"),)),
 )
