@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pickle
 import shutil
 import subprocess
@@ -336,15 +335,3 @@ def test_the_report_tells_versions_and_free_memory():
     if sys.platform in ("linux", "win32"):
         assert 0 < report["devices"][0]["free_bytes"] <= report["devices"][0]["total_bytes"]
     json.dumps(report)
-
-
-# --- the packaged bundle ---
-
-
-def test_the_packaged_bundle_is_whole_and_small():
-    bundle = model.load("cspine-phantom-2d")
-    assert bundle.folder == resources.path("Models", "cspine-phantom-2d")
-    size = sum(os.path.getsize(path) for path in bundle.folder.rglob("*") if path.is_file())
-    assert size < 25e6
-    assert sum(p.numel() for p in engine.network_of(bundle, "cpu").parameters()) <= 6_000_000
-    assert "phantom" in (bundle.folder / "docs/README.md").read_text(encoding="utf-8")

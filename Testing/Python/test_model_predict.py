@@ -347,28 +347,3 @@ def test_our_loader_and_monai_build_the_same_network(bundle):
     batch = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 64, 64)).astype(np.float32))
     with torch.inference_mode():
         assert torch.equal(theirs(batch), ours(batch))
-
-
-# --- the packaged bundle ---
-
-
-def test_the_packaged_bundle_segments_the_real_exam_plausibly(real_t2):
-    image = volume.read(real_t2)
-    result = model.predict(model.load("cspine-phantom-2d"), image, "cpu")
-    voxel_ml = image.grid.voxel_volume / 1000.0
-    bodies, discs = (np.sum(result.mask.array == label) * voxel_ml for label in (1, 2))
-    assert 30.0 < bodies < 160.0 and 5.0 < discs < 60.0
-    # Bodies lie in front of the cord: on the middle slice, between a quarter and three quarters of the slice.
-    middle = volume.reorient(result.mask, "RIP").array[image.shape[image.sagittal_axis] // 2]
-    columns = np.nonzero(middle == 1)[1]
-    assert 0.25 < np.median(columns) / middle.shape[1] < 0.75
-
-
-def test_the_packaged_bundle_finds_both_structures_on_a_phantom():
-    from CSpineSegLib import phantom
-
-    grid = oriented("PSR", (7, 260, 260), (5.0, 0.85, 0.85))
-    made = phantom.make(4321, grid)
-    image = volume.from_array(np.asarray(made.image, np.float32), grid.affine)
-    mask = model.predict(model.load("cspine-phantom-2d"), image, "cpu").mask.array
-    assert dice(mask, np.asarray(made.mask)) > 0.6
