@@ -122,7 +122,7 @@ def make(seed: int, grid: Grid, *, fused: Sequence[tuple[str, str]] = (), style:
     fused : pairs of neighbouring vertebrae grown together, for instance `(("C5", "C6"),)`.
     style : "t2" or "stir" (fat-suppressed).
 
-    The truth is that of voxel centres. One core needs about 4 s for 320 x 320 x 15 voxels, 10 s for 512 x 512 x 15.
+    The truth is that of voxel centres. One core needs about 5 s for 320 x 320 x 15 voxels, 12 s for 512 x 512 x 15.
 
     Raises
     ------

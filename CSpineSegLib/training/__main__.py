@@ -26,7 +26,7 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU (default 1)")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
-    parser.add_argument("--name", default="cspineseg-phantom", help="name of the bundle")
+    parser.add_argument("--name", default="cspine-phantom-2d", help="name of the bundle")
     return parser.parse_args(argv)
 
 

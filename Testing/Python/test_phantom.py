@@ -83,6 +83,8 @@ def test_unfused_bodies_are_separate_and_as_many_as_the_vertebrae(fused_grid):
 
 def test_a_fused_block_is_one_piece_without_a_disc_and_keeps_both_levels(fused_person):
     assert "C5-C6" not in fused_person.present
+    block = np.isin(fused_person.levels, [level_value("C5"), level_value("C6")])
+    assert set(np.unique(fused_person.mask[block])) == {1}
     labels, _ = ndimage.label(fused_person.mask == 1, FULL)
     levels = fused_person.levels
     of = {name: np.bincount(labels[levels == level_value(name)]).argmax() for name in ("C4", "C5", "C6", "C7")}

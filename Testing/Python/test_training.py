@@ -143,7 +143,7 @@ def test_training_lowers_the_loss(finished):
 
 def test_a_finished_run_leaves_weights_and_description_and_no_bank(finished):
     folder, summary = finished
-    assert summary["steps"] == STEPS and summary["samples"] >= 2 * STEPS and summary["samples_per_second"] > 0
+    assert summary["steps"] == STEPS and summary["samples"] >= STEPS and summary["samples_per_second"] > 0
     assert summary == json.loads((folder / trainer.SUMMARY).read_text(encoding="utf-8"))
     assert not (folder / "bank").exists()
     network = networks.build(TINY)
