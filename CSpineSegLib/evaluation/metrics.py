@@ -62,8 +62,11 @@ def compare(reference: Volume, candidate: Volume) -> dict[str, Any]:
     candidate = conform(candidate, reference)
     spacing = reference.spacing
     result: dict[str, Any] = {"definitions": dict(DEFINITIONS), "spacing_mm": [float(size) for size in spacing]}
+    # Everything outside this box is background in both, and a large field of view is mostly that.
+    box = _box(reference.array, candidate.array)
+    arrays = [np.ascontiguousarray(mask.array[box]) for mask in (reference, candidate)]
     for structure in STRUCTURES:
-        pair = reference.array == structure.label, candidate.array == structure.label
+        pair = [array == structure.label for array in arrays]
         result[structure.key] = _compare_structure(*pair, spacing, reference.grid.voxel_volume)
     return result
 
@@ -105,16 +108,24 @@ def surface_distances(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Distances in mm from each surface voxel of one mask to the other's surface, both ways; neither may be empty.
 
-    Returns (M,) from the reference's M surface voxels and (N,) from the candidate's N, by exact Euclidean distance
-    transforms within the box that holds both masks.
+    Returns (M,) from the reference's M surface voxels and (N,) from the candidate's N, in the order of the array.
     """
-    from scipy.ndimage import distance_transform_edt, find_objects
-
-    box = find_objects((reference | candidate).view(np.uint8))[0]
+    box = _box(reference, candidate)
     first, second = surface(reference[box]), surface(candidate[box])
-    there = distance_transform_edt(~second, sampling=spacing)[first]
-    back = distance_transform_edt(~first, sampling=spacing)[second]
-    return there, back
+    return _distances(first, second, spacing), _distances(second, first, spacing)
+
+
+def _distances(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Exact distance in mm from each voxel of `start` to the nearest of `goal`, both (I, J, K) bool."""
+    from scipy.spatial import KDTree
+
+    result = np.zeros(np.count_nonzero(start))
+    # What both share is at distance zero, and after an edit that is nearly everything.
+    apart = start & ~goal
+    if apart.any():
+        tree = KDTree(np.argwhere(goal) * spacing)
+        result[apart[start]] = tree.query(np.argwhere(apart) * spacing)[0]
+    return result
 
 
 def surface(mask: np.ndarray) -> np.ndarray:
@@ -122,6 +133,16 @@ def surface(mask: np.ndarray) -> np.ndarray:
     from scipy.ndimage import binary_erosion
 
     return mask & ~binary_erosion(mask)
+
+
+def _box(*masks: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds every voxel that is not zero; empty slices if there is none."""
+    ends = []
+    for axis in range(masks[0].ndim):
+        others = tuple(other for other in range(masks[0].ndim) if other != axis)
+        used = np.flatnonzero(np.logical_or.reduce([mask.any(axis=others) for mask in masks]))
+        ends.append(slice(int(used[0]), int(used[-1]) + 1) if used.size else slice(0, 0))
+    return tuple(ends)
 
 
 def _compare_structure(

@@ -80,8 +80,5 @@ def own_mask(exam: Exam) -> Mask | None:
 
 def predicted_mask(exam: Exam, model: str | None = None) -> Mask | None:
     """A model's mask: of the model of this name, or the one written last."""
-    found = places.scan_predictions(exam.processed / "predicted").get(places.same_name(exam.stem), {})
-    names = sorted(found, key=lambda name: (found[name], name))
-    if model is not None:
-        names = [name for name in names if name == model]
+    names = [name for name in places.models_of(exam) if model in (None, name)]
     return Mask(exam.predicted(names[-1]), "predicted", model=names[-1]) if names else None

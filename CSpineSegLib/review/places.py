@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..dataset.exam import Exam
 from ..dataset.folders import PARTS
 from ..errors import InputError, WriteError
 
@@ -38,12 +39,17 @@ def same_name(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def scan_revisions(folder: Path) -> dict[str, dict[int, Found]]:
-    """Exam stem -> revision number -> files, whether complete or not, from one look at the folder."""
+def scan_revisions(folder: Path, only: str | None = None) -> dict[str, dict[int, Found]]:
+    """Exam stem -> revision number -> files, whether complete or not, from one look at the folder.
+
+    only : leave out all exams but this one.
+    """
     found: dict[str, dict[int, Found]] = {}
+    wanted = None if only is None else same_name(only)
     for entry in _entries(folder):
-        match = _REVISION.fullmatch(same_name(entry.name))
-        if match is None:
+        name = same_name(entry.name)
+        match = _REVISION.fullmatch(name) if wanted is None or name.startswith(wanted) else None
+        if match is None or wanted not in (None, match["stem"]):
             continue
         number = int(match["number"])
         files = found.setdefault(match["stem"], {}).setdefault(number, Found(number))
@@ -57,6 +63,12 @@ def scan_revisions(folder: Path) -> dict[str, dict[int, Found]]:
     return found
 
 
+def revisions_of(exam: Exam) -> dict[int, Found]:
+    """Revision number -> files of one exam, in the order of the numbers."""
+    found = scan_revisions(exam.revisions_folder, exam.stem).get(same_name(exam.stem), {})
+    return dict(sorted(found.items()))
+
+
 def scan_events(folder: Path) -> dict[str, list[Path]]:
     """Exam stem -> files of its events, oldest first."""
     found: dict[str, list[tuple[str, Path]]] = {}
@@ -67,16 +79,19 @@ def scan_events(folder: Path) -> dict[str, list[Path]]:
     return {stem: [path for _, path in sorted(events)] for stem, events in found.items()}
 
 
-def scan_predictions(folder: Path) -> dict[str, dict[str, float]]:
-    """Exam stem -> model name -> time (seconds since 1970) of its predicted mask."""
-    found: dict[str, dict[str, float]] = {}
-    for model in _entries(folder):
-        for entry in _entries(Path(model.path)):
-            match = _MASK.fullmatch(same_name(entry.name))
-            if match:
-                with contextlib.suppress(FileNotFoundError):
-                    found.setdefault(match["stem"], {})[model.name] = entry.stat().st_mtime
-    return found
+def scan_predictions(folder: Path) -> set[str]:
+    """Stems of the exams that any model has segmented; `folder` holds a folder for each model."""
+    names = (same_name(entry.name) for model in _entries(folder) for entry in _entries(Path(model.path)))
+    return {match["stem"] for match in map(_MASK.fullmatch, names) if match}
+
+
+def models_of(exam: Exam) -> list[str]:
+    """Names of the models that have segmented an exam; the last one wrote last."""
+    found = []
+    for model in _entries(exam.processed / "predicted"):
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            found.append((exam.predicted(model.name).stat().st_mtime, model.name))
+    return [name for _, name in sorted(found)]
 
 
 def check_targets(targets: Iterable[Path], sources: Iterable[Path | None] = ()) -> None:

@@ -69,8 +69,7 @@ class Revision:
 
 def history(exam: Exam) -> list[Revision]:
     """All complete revisions, oldest first: the JSON is there and the mask has the SHA-256 that it states."""
-    found = places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {})
-    loaded = (load(found[number]) for number in sorted(found))
+    loaded = map(load, places.revisions_of(exam).values())
     return [revision for revision in loaded if isinstance(revision, Revision)]
 
 
@@ -90,8 +89,7 @@ def newest_accepted(revisions: list[Revision]) -> Revision | None:
 
 def incomplete(exam: Exam) -> list[str]:
     """A sentence for each revision that does not count. Nothing is ever deleted here: it may hold drawn voxels."""
-    found = places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {})
-    loaded = (load(found[number]) for number in sorted(found))
+    loaded = map(load, places.revisions_of(exam).values())
     return [sentence for sentence in loaded if isinstance(sentence, str) and sentence]
 
 

@@ -119,7 +119,7 @@ def sweep(exam: Exam) -> list[Path]:
     """
     removed = files.sweep(exam.processed / "corrected") + files.sweep(exam.metrics_path.parent)
     newest = latest(exam)
-    for found in places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {}).values():
+    for found in places.revisions_of(exam).values():
         stale = time.time() - found.modified > files.STALE_SECONDS
         below = newest is not None and found.number < newest.number
         if found.mask is not None and found.size == 0 and found.record is None and stale and below:
@@ -152,8 +152,7 @@ def _write(exam: Exam, mask: Volume, content: dict[str, Any]) -> Revision:
 def _write_mask(exam: Exam, mask: Volume) -> tuple[int, str]:
     number = 0
     while True:
-        taken = places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {})
-        number = max(number, *taken, 0) + 1
+        number = max(number, *places.revisions_of(exam), 0) + 1
         try:
             return number, volume.write(mask, exam.revision(number), allowed=anatomy.LABELS, exclusive=True)
         except FileExistsError:
@@ -267,17 +266,17 @@ def _software() -> dict[str, str]:
 
 def _overlapping(exam: Exam, before: int, number: int) -> tuple[int, ...]:
     """Numbers of revisions, complete or under way, between the parent and this one."""
-    found = places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {})
+    found = places.revisions_of(exam)
     recent = time.time() - files.STALE_SECONDS
     return tuple(
         other
-        for other in sorted(found)
+        for other in found
         if before < other < number and (found[other].record is not None or found[other].modified > recent)
     )
 
 
 def _about(exam: Exam, other: int, before: int, number: int) -> str:
-    found = places.scan_revisions(exam.revisions_folder).get(places.same_name(exam.stem), {}).get(other)
+    found = places.revisions_of(exam).get(other)
     revision = records.load(found, verify=False) if found is not None else None
     who = f" by {revision.annotator}" if isinstance(revision, Revision) else ""
     began = f"revision {before}" if before else "the source mask"

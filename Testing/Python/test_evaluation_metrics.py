@@ -133,6 +133,20 @@ def test_dice_and_hd95_agree_with_monai(seed, spacing):
     assert metrics.dice(first, second) == pytest.approx(float(their_dice), rel=1e-6)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_surface_distances_are_those_of_an_exact_distance_transform(seed):
+    from scipy.ndimage import distance_transform_edt
+
+    rng = np.random.default_rng(seed)
+    first, second = blob(rng), blob(rng)
+    second[:12] = first[:12]
+    edges = metrics.surface(first), metrics.surface(second)
+    for distances, start, goal in zip(
+        metrics.surface_distances(first, second, SPACING), edges, edges[::-1], strict=True
+    ):
+        np.testing.assert_allclose(distances, distance_transform_edt(~goal, sampling=SPACING)[start], atol=1e-9)
+
+
 def test_a_flipped_export_of_the_same_mask_is_no_difference():
     rng = np.random.default_rng(7)
     volume = mask(blob(rng))

@@ -135,7 +135,7 @@ def test_eight_processes_saving_at_once_make_24_revisions_and_lose_none(tmp_path
     children = [cases.start("count", tmp_path, 100 * index, 3) for index in range(8)]
     try:
         begin(children)
-        answers = [json.loads(line) for child in children for line in child.communicate(timeout=100)[0].splitlines()]
+        answers = [json.loads(line) for child in children for line in child.communicate(timeout=400)[0].splitlines()]
     finally:
         end(children)
     history = records.history(exam)
@@ -158,7 +158,7 @@ def limited(folder: Path, size: int) -> dict:
     child = cases.start("limit", folder, size)
     try:
         begin([child])
-        return json.loads(child.communicate(timeout=60)[0])
+        return json.loads(child.communicate(timeout=400)[0])
     finally:
         end([child])
 

@@ -143,17 +143,16 @@ def test_the_table_of_1255_exams_with_hundreds_of_revisions_takes_under_a_second
     for exam in exams:
         exam.predicted("net").parent.mkdir(parents=True, exist_ok=True)
         exam.predicted("net").touch()
-    begin = time.perf_counter()
     plain = dataset.table()
-    middle = time.perf_counter()
+    begin, cpu = time.perf_counter(), time.process_time()
     frame = worklist.table(dataset)
-    seconds = time.perf_counter() - middle
-    print(f"dataset.table {middle - begin:.3f} s, worklist.table {seconds:.3f} s")
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    print(f"{seconds:.3f} s, of the processor {cpu:.3f} s")
     assert len(frame) == len(plain) == 1255
     assert frame["revisions"].sum() == 400 and (frame["status"] == "in review").sum() == 200
     assert frame["has_prediction"].all()
-    # Twice the aim, since the machine may be busy.
-    assert seconds < 2.0
+    # The processor's time, which does not grow when others use the machine too.
+    assert cpu < 1.0
 
 
 def test_the_time_of_an_event_is_when_it_happened(exam):
