@@ -58,12 +58,15 @@ def write_verified(
     # Short and independent of the target, so that a target of 255 bytes still has a valid temporary neighbour.
     temporary = path.parent / f".cspineseg.{secrets.token_hex(6)}.cspineseg-tmp"
     with _explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    if exclusive:
-        with _explained(path, FileExistsError):
-            claim(path)
-    done = False
+        made = [folder for folder in path.parents if not folder.exists()]
+    done = claimed = False
     try:
+        with _explained(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if exclusive:
+            with _explained(path, FileExistsError):
+                claim(path)
+            claimed = True
         with _explained(path):
             _write_bytes(temporary, data)
             if temporary.read_bytes() != data:
@@ -74,10 +77,14 @@ def write_verified(
         done = True
     finally:
         if not done:
-            with contextlib.suppress(FileNotFoundError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 temporary.unlink()
-            if exclusive:
+            if claimed:
                 path.unlink(missing_ok=True)
+            # Folders that were made for this file alone go too; one that somebody else uses by now is not empty.
+            with contextlib.suppress(OSError):
+                for folder in made:
+                    folder.rmdir()
     _sync_folder(path.parent)
     return hashlib.sha256(data).hexdigest()
 

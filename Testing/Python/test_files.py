@@ -223,3 +223,16 @@ def test_what_a_killed_writer_leaves_is_what_the_sweep_removes(target, monkeypat
     assert files.sweep(target.parent) == []
     assert files.sweep(target.parent, older_than=0.0) == left
     assert target.read_bytes() == OLD
+
+
+def test_a_failed_write_takes_the_folders_away_that_it_made(tmp_path):
+    def refuse(_path):
+        raise WriteError("Not what was meant.")
+
+    with pytest.raises(WriteError):
+        files.write_verified(tmp_path / "new" / "deeper" / "a.bin", b"x", refuse)
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "kept").mkdir()
+    with pytest.raises(WriteError):
+        files.write_verified(tmp_path / "kept" / "new" / "a.bin", b"x", refuse)
+    assert [path.name for path in tmp_path.rglob("*")] == ["kept"]
