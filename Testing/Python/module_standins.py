@@ -29,8 +29,8 @@ METHODS = {"QComboBox": {"addItem", "setItemText"}, "QVBoxLayout": {"addWidget"}
 class Strict:
     """Only the given names exist; others cannot be read or set."""
 
-    def __init__(_self, **names: Any) -> None:  # noqa: N805  ("self" is one of Slicer's names)
-        _self.__dict__.update(names)
+    def __init__(self, /, **names: Any) -> None:
+        self.__dict__.update(names)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name not in self.__dict__:

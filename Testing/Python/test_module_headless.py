@@ -56,13 +56,15 @@ def test_bad_input_ends_slicer_with_2_and_one_sentence(run, sample_dataset, caps
     assert run("show", "593973-000001", "--dataset", sample_dataset.root) == 2
     assert "593973-900001" in one_sentence(capsys.readouterr().err)
     assert run("bogus") == 2
+    assert "bogus" in one_sentence(capsys.readouterr().err)
     assert run("open", "593973-000001", "--dataset", sample_dataset.root) == 2
-    assert "593973-900001" in one_sentence(capsys.readouterr().err.replace("cspineseg: No such", "", 1))
+    assert "593973-900001" in one_sentence(capsys.readouterr().err)
     assert run("open") == 2
     assert "target" in one_sentence(capsys.readouterr().err)
     assert run("open", "x", "--bogus") == 2
+    assert "--bogus" in one_sentence(capsys.readouterr().err)
     assert run("open", PATIENT) == 2
-    assert "--dataset" in capsys.readouterr().err
+    assert "--dataset" in one_sentence(capsys.readouterr().err)
 
 
 def test_whatever_goes_wrong_ends_slicer_with_1(run, headless, monkeypatch, capsys):

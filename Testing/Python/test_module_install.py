@@ -109,7 +109,9 @@ def test_torch_comes_from_the_pytorch_extension_alone(install, monkeypatch):
     assert asked == [(True, ">=2.6")] * 2
 
 
-@pytest.mark.parametrize(("found", "enough"), [("2.5.1", False), ("2.6.0+cu124", True), ("2.13.0", True), ("3.0", True)])
+@pytest.mark.parametrize(
+    ("found", "enough"), [("2.5.1", False), ("2.6.0+cu124", True), ("2.13.0", True), ("3.0", True)]
+)
 def test_versions_of_torch_are_compared_as_numbers(install, monkeypatch, found, enough):
     monkeypatch.setattr(install, "installed", lambda name: found)
     monkeypatch.setitem(sys.modules, "PyTorchUtils", None)
