@@ -6,7 +6,7 @@ import sys
 import qt
 import slicer
 from CSpineSegModule import install, selftest
-from CSpineSegModule.handling import handler
+from CSpineSegModule.handling import describe_start, handler
 from CSpineSegModule.logic import Cancelled, Workplace
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -138,8 +138,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         exam = self.exams[self.ui.examCombo.currentIndex]
         session = self.logic.openExam(exam)
         self.showInViews(session)
-        mask = session.start.path.name if session.start is not None else _("no mask yet")
-        self.showStatus(_("{exam} is open: {mask}.").format(exam=exam.stem, mask=mask))
+        self.showStatus(_("{exam} is open with {mask}.").format(exam=exam.stem, mask=describe_start(session.start)))
 
     @handler
     def onSegmentOrCancel(self):

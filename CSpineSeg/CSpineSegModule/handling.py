@@ -1,4 +1,4 @@
-"""What happens when a button's work fails: one sentence if it was to be expected, else everything that is known."""
+"""What the user is told: that a button's work failed, in one sentence if it was to be expected; what was opened."""
 
 from __future__ import annotations
 
@@ -27,3 +27,15 @@ def handler(method: Callable[[Any], None]) -> Callable[..., None]:
                 self.updateGui()
 
     return wrapped
+
+
+def describe_start(start: Any) -> str:
+    """In words, the mask that an exam was opened with: a :class:`CSpineSegLib.review.masks.Mask`, or None."""
+    if start is None:
+        return _("an empty mask")
+    return {
+        "accepted": _("the accepted mask"),
+        "draft": _("the mask that was saved for later"),
+        "predicted": _("the mask of the model {model}").format(model=start.model),
+        "dataset": _("the mask of the dataset"),
+    }[start.kind]

@@ -179,7 +179,7 @@ def test_an_opened_exam_is_in_the_scene_and_in_the_views(person, slicer_app):  #
     assert slicer_app.views[-1]["background"] is session.case.volume_node
     assert slicer_app.views[-1]["rotateToVolumePlane"] and slicer_app.views[-1]["fit"]
     assert np.array_equal(session.mask().array, volume.read_mask(session.start.path).array)
-    assert session.exam.stem in person.status
+    assert person.status == f"{session.exam.stem} is open with the mask of the dataset."
 
 
 def test_opening_another_exam_replaces_the_first(person, slicer_app):  # noqa: F811
@@ -214,6 +214,7 @@ def test_save_for_later_is_a_revision_in_review_that_opens_again(person):
     again = person.open()
     assert again is not session
     assert np.array_equal(again.mask().array, drawn)
+    assert person.status.endswith("is open with the mask that was saved for later.")
 
 
 def test_leaving_a_changed_mask_asks_once_and_no_keeps_it(person, slicer_app):  # noqa: F811
