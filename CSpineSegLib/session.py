@@ -50,7 +50,7 @@ class Session:
 
     def mask(self) -> volume.Volume:
         """The mask as it now stands in the scene, on the image's own grid."""
-        return scene.read_segmentation(self.context, self.case.segmentation, self.image)
+        return scene.read_segmentation(self.context, self.case.segmentation_node, self.image)
 
 
 def open_exam(
