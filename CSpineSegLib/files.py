@@ -73,7 +73,7 @@ def write_verified(
                 raise WriteError(f"{path} did not read back as it was written; check the disk. Nothing was kept.")
             if verify is not None:
                 verify(temporary)
-            os.replace(temporary, path)
+            _replace(temporary, path)
         done = True
     finally:
         if not done:
@@ -155,6 +155,17 @@ def _write_bytes(path: Path, data: bytes) -> None:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename over `path`; on Windows a virus scanner or viewer can hold it open for a moment."""
+    for pause in (0.05, 0.2, 0.5, 1.0) if os.name == "nt" else ():
+        try:
+            os.replace(temporary, path)
+            return
+        except PermissionError:
+            time.sleep(pause)
+    os.replace(temporary, path)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -42,7 +42,7 @@ def correct(
         active_seconds=active_seconds,
         model=model_behind(exam, parent),
         blind=blind,
-        notes=f"Edited outside and taken from the file {Path(edited).name}.",
+        notes="Edited outside and taken from a file.",
         software=software(),
     )
 
