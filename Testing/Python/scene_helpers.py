@@ -12,7 +12,7 @@ import pytest
 pytest.importorskip("slicer", reason="the scene tests need slicer-core: pip install cspineseg[scene]")
 import slicer
 
-from CSpineSegLib import volume
+from CSpineSegLib import scene, volume
 from CSpineSegLib.scene import images
 
 # Set where slicer-core must be there, so that a missing wheel fails instead of skipping.
@@ -70,3 +70,13 @@ def read_raw(scene, path: Path, kind: str = "vtkMRMLScalarVolumeNode"):
 def node_affine(node) -> np.ndarray:
     """(4, 4) voxel index to RAS mm of a volume node."""
     return images.volume_of_node(node).affine
+
+
+def loaded(context, source=None, mask=None, name="593973-000123_Study-MR-1_Series-2", patient="593973-000123"):
+    source = image() if source is None else source
+    mask = mask_of(source) if mask is None else mask
+    return scene.load_case(context, source, mask, name=name, patient_id=patient), mask
+
+
+def labels(context, case, **options):
+    return scene.read_segmentation(context, case.segmentation_node, case.image, **options)
