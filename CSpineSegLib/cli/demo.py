@@ -43,7 +43,7 @@ def run(folder: Path, device: str, progress: Progress) -> dict[str, str]:
     """The demo's ten steps; returns a sentence for each."""
     from .. import session
 
-    began = time.monotonic()
+    began, folder = time.monotonic(), folder.absolute()
     dataset = _sample(folder / "dataset", progress.part(0.0, 0.3))
     exam = dataset.exams(patient=PATIENT)[0]
     progress.update("Segmenting", 0.3, exam.stem)

@@ -82,20 +82,20 @@ def _bar() -> Iterator[Progress]:
         task = bar.add_task("", total=1.0)
 
         def report(event: Event) -> None:
-            text = f"{event.stage} {event.message}".strip()
+            text = f"{event.stage.capitalize()} {event.message}".strip()
             bar.update(task, description=text, completed=event.fraction)
 
         yield Progress(report)
 
 
 class _StageLines:
-    """One plain line whenever the stage changes, so that a log stays short."""
+    """One plain line whenever the stage changes, and none for each slice, so that a log stays short."""
 
     def __init__(self) -> None:
         self._last = ""
 
     def __call__(self, event: Event) -> None:
-        text = f"{event.stage} {event.message}".strip()
+        text = event.stage.capitalize()
         if text != self._last:
             self._last = text
             print(f"{event.fraction:4.0%} {text}", file=sys.stderr, flush=True)
