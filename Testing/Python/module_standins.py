@@ -195,7 +195,11 @@ def slicer_app(monkeypatch) -> Iterator[Slicer]:
     from CSpineSegLib import scene
 
     application = QtWidgets.QApplication.instance() or QtWidgets.QApplication([])
-    feature.set_selection(2, "CSpineSeg")  # true_property: attributes in place of getters and setters
+    with monkeypatch.context() as patch:
+        # PySide6 looks at the source of every module that is loaded, which some of torch's objects do not survive.
+        for name in [name for name in sys.modules if name.split(".")[0] == "torch"]:
+            patch.delitem(sys.modules, name)
+        feature.set_selection(2, "CSpineSeg")  # true_property: attributes in place of getters and setters
     state = Slicer(context=scene.Context.create())
     state.editor = Strict(nodes={}, setSegmentationNode=None, setSourceVolumeNode=None)
     state.editor.setSegmentationNode = lambda node: state.editor.nodes.update(segmentation=node)

@@ -202,10 +202,12 @@ def test_correct_takes_an_int16_mask_in_another_order_and_exports_it(said, sampl
 
 def test_export_never_replaces_other_content_or_writes_into_the_release(said, sample_dataset, tmp_path):
     exam = first(sample_dataset)
-    (tmp_path / exam.mask_name).write_bytes(b"somebody's work")
+    target = tmp_path / "out"
+    target.mkdir()
+    (target / exam.mask_name).write_bytes(b"somebody's work")
     words = ["export", "--dataset", sample_dataset.root, "--output"]
-    assert "exists already" in refused(said(*words, tmp_path))
-    assert [path.name for path in tmp_path.iterdir()] == [exam.mask_name]
+    assert "exists already" in refused(said(*words, target))
+    assert [path.name for path in target.iterdir()] == [exam.mask_name]
     before = tree(sample_dataset.root)
     assert "never written" in refused(said(*words, sample_dataset.root / "extracted" / "segmentation"))
     assert "processed" in refused(said(*words, sample_dataset.processed / "out"))

@@ -324,7 +324,8 @@ def test_monai_runs_the_bundle_to_nearly_the_same_mask(bundle, tmp_path):
     image, _ = rods(oriented("PSR", (3, 90, 80), (4.0, 0.9, 0.9)))
     volume.write(image, tmp_path / "exam.nii.gz")
     settings = {"bundle_root": str(bundle.folder), "output_dir": str(tmp_path / "out"), "device": "cpu"}
-    with pytest.warns(UserWarning, match="parsing config_file"):
+    # The runner switches gradients off for the whole process; the context switches them on again for other tests.
+    with torch.enable_grad(), pytest.warns(UserWarning, match="parsing config_file"):
         run(
             config_file=str(bundle.folder / "configs/inference.json"),
             meta_file=str(bundle.folder / "configs/metadata.json"),

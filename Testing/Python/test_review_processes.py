@@ -86,7 +86,7 @@ def test_kill_at_any_moment_leaves_the_last_good_revision_and_no_half_file_that_
             nursery.stdin.flush()
             victims = [int(nursery.stdout.readline()) for _ in range(TOGETHER)]
             for victim in victims:
-                time.sleep(chance.uniform(0.0, 1.5 * taken))
+                time.sleep(chance.uniform(0.0, 4.0 * taken))
                 os.kill(victim, signal.SIGKILL)
             while any(map(is_alive, victims)):
                 time.sleep(0.001)
