@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 
+# As the library does before it imports torch, for tests that import torch themselves: see model/devices.py.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
