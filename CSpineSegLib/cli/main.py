@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from ..errors import Cancelled, CSpineSegError
 
 DONE, FAILED, BAD_INPUT = 0, 1, 2
+# What typer makes of Ctrl-C, without a word to the user.
+INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code.
 
-    0: done. 1: something failed that was not the input's fault, some exams of a batch failed, or it was cancelled.
-    2: the input or the command's words cannot be used; one sentence on the standard error stream says why.
+    0: done. 1: some exams of a batch failed, it was cancelled, or an unexpected error. 2: the input, the command's
+    words, the model, the device or the place to write to cannot be used; one sentence on the standard error stream
+    says which and why, and nothing was written.
     """
     import typer
 
@@ -28,6 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(encoding="utf-8", errors="replace")
     try:
         code = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
         return DONE if code is None else int(code)
     except CSpineSegError as error:
         return _say(str(error), BAD_INPUT)
@@ -39,7 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return FAILED
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
-            return _say(f"{error.format_message()} See 'cspineseg --help'.", BAD_INPUT)
+            message = error.format_message().rstrip()
+            stop = "" if message.endswith((".", "?", "!")) else "."
+            return _say(f"{message}{stop} See 'cspineseg --help'.", BAD_INPUT)
         traceback.print_exc()
         return _say(f"An unexpected error ({error}); please report it with the lines above.", FAILED)
 
