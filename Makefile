@@ -11,14 +11,14 @@ demo: $(VENV)/.demo
 	$(VENV)/bin/cspineseg demo --output build/demo
 
 test: lint test-floor
-	$(VENV)/bin/python -m pytest -m "not slow"
+	CSPINESEG_REQUIRE_SLICER=1 $(VENV)/bin/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -m slow
 
 # The scene tests once more on Slicer's oldest supported version.
 test-floor: $(FLOOR)/.test
-	$(FLOOR)/bin/python -m pytest Testing/Python/test_scene*.py
+	CSPINESEG_REQUIRE_SLICER=1 $(FLOOR)/bin/python -m pytest Testing/Python/test_scene*.py
 
 lint: $(VENV)/.test
 	$(VENV)/bin/ruff check .

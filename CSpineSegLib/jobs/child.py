@@ -105,9 +105,11 @@ class ChildJob:
         subprocess.TimeoutExpired : it still runs after `timeout` seconds.
         """
         code = self._process.wait(timeout)
+        # First, so that what a launcher left behind ends and lets go of the streams that the readers wait on.
+        self._process.stdin.close()
         for reader in self._readers:
             reader.join()
-        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+        for stream in (self._process.stdout, self._process.stderr):
             stream.close()
         if self._cancelled:
             raise Cancelled("Cancelled by the user; what was finished before is kept.")

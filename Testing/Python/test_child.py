@@ -129,6 +129,30 @@ def test_a_launcher_that_does_not_listen_is_ended_with_what_it_launched(tmp_path
 
 
 @posix
+def test_what_a_dead_launcher_left_behind_ends_with_the_job(tmp_path):
+    import threading
+
+    launcher = tmp_path / "PythonSlicer"
+    launcher.write_text(
+        f"#!{sys.executable}\n"
+        "import subprocess, sys\n"
+        # Reads its standard input to the end, as a child that cancels itself does, for a minute at most.
+        "code = 'import select, sys; select.select([sys.stdin], [], [], 60)'\n"
+        "inner = subprocess.Popen([sys.executable, '-c', code])\n"
+        "print(inner.pid, flush=True)\n",
+        encoding="utf-8",
+    )
+    launcher.chmod(0o755)
+    answers = []
+    job = ChildJob(["segment"], python=str(launcher))
+    waiting = threading.Thread(target=lambda: answers.append(job.result(timeout=20)), daemon=True)
+    waiting.start()
+    waiting.join(30)
+    assert answers, "the result is waited for as long as the orphan lives"
+    assert wait_until(lambda: not is_alive(answers[0]), 5)
+
+
+@posix
 @segmenting
 def test_a_child_that_the_system_ends_is_explained(sample_dataset):
     job = ChildJob(["segment", "--all", "--dataset", str(sample_dataset.root)])

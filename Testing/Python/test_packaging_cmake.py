@@ -278,3 +278,34 @@ def test_what_slicer_would_refuse_is_refused_here(tmp_path, slicer_folder, old, 
     path.write_text(text.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(AssertionError, match=r"nonexistent|Unknown keywords"):
         configure(source, tmp_path / "build", slicer_folder)
+
+
+@pytest.mark.parametrize(("required", "said"), [("1", "1 error"), ("", "1 skipped")])
+def test_a_missing_slicer_core_is_an_error_where_it_is_required(tmp_path, required, said):
+    (tmp_path / "test_scene.py").write_text("import scene_helpers\n", encoding="utf-8")
+    # None in sys.modules is how Python notes that a module is not to be found.
+    (tmp_path / "conftest.py").write_text("import sys\nsys.modules['slicer'] = None\n", encoding="utf-8")
+    search = os.pathsep.join([str(ROOT), str(ROOT / "Testing" / "Python")])
+    environment = {**os.environ, "PYTHONPATH": search, "CSPINESEG_REQUIRE_SLICER": required}
+    words = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert said in done.stdout.splitlines()[-1], done.stdout
+
+
+def test_the_projects_own_test_run_requires_slicer_core():
+    lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
+    runs = [line for line in lines if "pytest -m \"not slow\"" in line or "test_scene*.py" in line]
+    assert len(runs) == 2
+    assert all(line.startswith("\tCSPINESEG_REQUIRE_SLICER=1 ") for line in runs)
+
+
+def test_a_clone_shadows_no_package_of_the_same_name(tmp_path):
+    (tmp_path / "Testing").mkdir()
+    (tmp_path / "Testing" / "__init__.py").touch()
+    code = "import sys, CSpineSegModule, Testing; print(Testing.__file__); print(sys.path[-1])"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "CSpineSeg"), str(tmp_path)])}
+    words = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    found, last = map(Path, done.stdout.splitlines())
+    assert found == tmp_path / "Testing" / "__init__.py" and last == ROOT
