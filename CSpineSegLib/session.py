@@ -18,7 +18,7 @@ from .dataset import Exam
 from .errors import InputError
 from .jobs import model_behind
 from .jobs.provenance import software
-from .review import events, masks, revisions
+from .review import events, masks, places, revisions
 from .review.masks import Mask
 from .review.revisions import Revision
 
@@ -110,6 +110,12 @@ def save(
 
 
 def picture(session: Session, path: Path | str) -> Path:
-    """Draw the middle sagittal slice with the mask, and the surfaces in 3D, into a PNG file."""
+    """Draw the middle sagittal slice with the mask, and the surfaces in 3D, into a PNG file.
+
+    Raises
+    ------
+    InputError : `path` does not end in .png. WriteError : it lies in the released data, or cannot be written.
+    """
+    places.check_targets([Path(path)], [session.exam.image, session.exam.mask])
     scene.picture(session.context, session.case, Path(path))
     return Path(path)

@@ -111,7 +111,7 @@ def export(
     if as_json:
         print_json(found)
     else:
-        print_warnings(found["without_mask"])
+        print_warnings(found["left_out"])
         print_table(
             f"{len(found['files'])} masks in {output}",
             ["File", "Kind", "Revision"],
@@ -156,5 +156,7 @@ def _show(results: list[jobs.SegmentResult], failures: dict[str, str], as_json: 
         for result in results
     ]
     rows += [[stem, f"failed: {sentence}", None] for stem, sentence in failures.items()]
-    print_table("Segmented", ["Exam", "Result", "Mask"], rows)
+    kept = sum(result.skipped for result in results)
+    title = f"{len(results) - kept} segmented, {kept} up to date, {len(failures)} failed"
+    print_table(title, ["Exam", "Result", "Mask"], rows)
     print_warnings(list(dict.fromkeys(note for result in results for note in result.notes)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from .. import files
 from ..dataset import Exam
-from ..errors import CSpineSegError
-from ..model import Bundle
+from ..errors import Cancelled, CSpineSegError
+from ..model import Bundle, devices
 from ..progress import Progress, ensure
 from .segment import SegmentResult, segment
 
@@ -19,14 +20,6 @@ class BatchResult:
     results: list[SegmentResult] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def done(self) -> int:
-        return sum(not result.skipped for result in self.results)
-
-    @property
-    def skipped(self) -> int:
-        return sum(result.skipped for result in self.results)
-
 
 def segment_many(
     exams: Iterable[Exam],
@@ -35,25 +28,31 @@ def segment_many(
     device: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
-    finished: Callable[[SegmentResult], None] | None = None,
 ) -> BatchResult:
     """Segment exams one by one; a cancelled or killed batch resumes where it stopped when it is started again.
 
-    Parameters
-    ----------
-    finished : called after each exam that was segmented or skipped.
+    Raises
+    ------
+    ModelError : the device that was asked for is missing; that would fail every exam alike.
     """
     progress = ensure(progress)
     exams = list(exams)
     batch = BatchResult()
+    if device not in ("auto", "cpu"):
+        devices.select(device)
+    for folder in {exam.processed / "predicted" for exam in exams}:
+        files.sweep(folder)
     for number, exam in enumerate(exams):
         part = progress.part(number / len(exams), (number + 1) / len(exams))
         try:
             result = segment(exam, bundle, device=device, force=force, progress=part)
+        except Cancelled:
+            raise
         except CSpineSegError as error:
             batch.failures[exam.stem] = str(error)
-            continue
-        batch.results.append(result)
-        if finished is not None:
-            finished(result)
+        except Exception as error:
+            # Whatever is wrong with one exam, the night's other thousand still get their turn.
+            batch.failures[exam.stem] = f"An unexpected error stopped this exam ({type(error).__name__}: {error})."
+        else:
+            batch.results.append(result)
     return batch

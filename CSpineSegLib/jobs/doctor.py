@@ -22,7 +22,7 @@ NEEDED = {
 def report(dataset: Dataset | None = None) -> dict[str, Any]:
     """Versions, devices, memory, models with their SHA-256 and, with a dataset, its counts and problems.
 
-    Nothing heavy is imported unless it is installed, and nothing here raises: what is wrong is part of the report.
+    What is wrong with packages, devices and models is part of the report and raises nothing.
     """
     content: dict[str, Any] = {
         "cspineseg": __version__,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import hashlib
 import io
 from pathlib import Path
@@ -12,7 +13,7 @@ from .. import anatomy, files, volume
 from ..dataset import Dataset, Exam
 from ..errors import InputError
 from ..progress import Progress, ensure
-from ..review import masks, places, worklist
+from ..review import masks, places, status, worklist
 from ..review.masks import Mask
 
 TABLE = "annotation_file_cspineseg.tsv"
@@ -46,11 +47,12 @@ def export(
 ) -> dict[str, Any]:
     """Write the current best mask of every exam that fits `query` to `folder`, and :data:`TABLE` beside them.
 
-    The best mask is the accepted revision, else the experts' own, else a prediction, else the released one.
+    The best mask is the accepted revision, else the experts' own, else a prediction, else the released one. Exams that
+    a reviewer rejected are left out, and it is said.
 
     Returns
     -------
-    {"files": rows of the table, "table": path, "without_mask": sentences about exams that have none}
+    {"files": rows of the table, "table": path, "left_out": sentences about exams without a mask, or rejected ones}
 
     Raises
     ------
@@ -63,8 +65,8 @@ def export(
     if not exams:
         raise InputError("No exam fits the query; 'cspineseg list' shows what is there.")
     folder = Path(folder)
-    found = [(exam, masks.best_mask(exam)) for exam in exams]
-    chosen = [(exam, mask) for exam, mask in found if mask is not None]
+    files.sweep(folder)
+    chosen, left_out = _choose(exams)
     places.check_targets([folder / exam.mask_name for exam, _ in chosen] + [folder / TABLE])
     if folder.resolve().is_relative_to(dataset.processed.resolve()):
         raise InputError(f"{folder} lies in the dataset's processed folder; choose a folder outside it.")
@@ -75,24 +77,46 @@ def export(
         rows.append(_copy(exam, mask, folder))
     files.write_verified(folder / TABLE, _table(rows))
     progress.update("Done", 1.0)
-    without = [f"{exam.stem} has no mask to export; segment it first." for exam, mask in found if mask is None]
-    return {"files": rows, "table": str(folder / TABLE), "without_mask": without}
+    return {"files": rows, "table": str(folder / TABLE), "left_out": left_out}
+
+
+def _choose(exams: list[Exam]) -> tuple[list[tuple[Exam, Mask]], list[str]]:
+    """The mask of each exam that goes out, and a sentence for each exam that does not."""
+    chosen, left_out = [], []
+    for exam in exams:
+        mask = masks.best_mask(exam)
+        if status.of(exam).status == "rejected":
+            left_out.append(f"{exam.stem} was rejected by its reviewer and is left out.")
+        elif mask is None:
+            left_out.append(f"{exam.stem} has no mask to export; segment it first.")
+        else:
+            chosen.append((exam, mask))
+    return chosen, left_out
 
 
 def _refuse_replacing(folder: Path, chosen: list[tuple[Exam, Mask]], force: bool) -> None:
-    """Files of an earlier export may be replaced by the same content only; anything else may be somebody's work."""
+    """Masks of an earlier export may be replaced by the same content only; anything else may be somebody's work."""
     for exam, mask in chosen:
         target = folder / exam.mask_name
-        if target.is_file() and not force and files.sha256(target) != files.sha256(mask.path):
+        if target.is_file() and not force and target.read_bytes() != _content(mask):
             raise InputError(
                 f"{target} exists already and differs from what would be written; "
                 "choose another folder, or --force to replace it."
             )
+    table = folder / TABLE
+    if table.is_file() and not force and not table.read_bytes().startswith(_table([])):
+        raise InputError(f"{table} exists already and is no table of an export; choose another folder.")
+
+
+def _content(mask: Mask) -> bytes:
+    """The mask's file as it is; compressed if it was not, since all exported names end in .nii.gz."""
+    data = mask.path.read_bytes()
+    return data if data[:2] == b"\x1f\x8b" else gzip.compress(data, mtime=0)
 
 
 def _copy(exam: Exam, mask: Mask, folder: Path) -> dict[str, Any]:
     target = folder / exam.mask_name
-    data = mask.path.read_bytes()
+    data = _content(mask)
 
     def verify(path: Path) -> None:
         volume.as_mask(volume.decode(path.read_bytes(), mask.path), anatomy.LABELS)

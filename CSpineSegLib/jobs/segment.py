@@ -13,6 +13,7 @@ from ..dataset import Exam
 from ..errors import CSpineSegError, InputError
 from ..evaluation import measure
 from ..model import Bundle, predict
+from ..model.checksums import SUMS
 from ..progress import Progress, ensure
 from ..review import places
 from .provenance import now, software
@@ -70,7 +71,8 @@ def segment(
     target = exam.predicted(bundle.name)
     record = exam.predicted_record(bundle.name)
     places.check_targets([target, record], [exam.image, exam.mask])
-    image_hash = files.sha256(exam.image)
+    image_hash = _hash_of_image(exam.image)
+    found = files.sha256(target) if target.is_file() else None
     state = state_of(target, record, image_hash, bundle)
     if state == "current" and not force:
         known = files.read_json(record)
@@ -78,17 +80,19 @@ def segment(
         return SegmentResult(exam.stem, target, record, True, 0.0, known["device"], known["notes"])
     if state == "edited" and not force:
         raise InputError(
-            f"{target} was changed after the model wrote it; keep that work with 'cspineseg correct', "
-            "or use --force to replace it."
+            f"{target} was changed after the model wrote it, or was not written by it; "
+            "keep that work with 'cspineseg correct', or use --force to replace it."
         )
     mask, prediction = _predict(exam.image, bundle, device, progress)
     progress.update("Writing", 0.95)
+    if found != (files.sha256(target) if target.is_file() else None):
+        raise InputError(f"{target} was changed by somebody else during the segmentation; it was left as it is.")
     content = {
         "exam": exam.stem,
         "image": {"file": exam.image.name, "sha256": image_hash},
-        "mask": {"file": target.name, "sha256": "", "replaces": files.sha256(target) if target.is_file() else None},
+        "mask": {"file": target.name, "sha256": "", "replaces": found},
         "measurements": measure(mask),
-        "model": {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256},
+        "model": _identity(bundle),
         "device": prediction.device,
         "seconds": round(prediction.seconds, 2),
         "notes": list(prediction.notes),
@@ -136,20 +140,38 @@ def state_of(target: Path, record: Path, image_hash: str, bundle: Bundle) -> str
     """What an earlier result is worth.
 
     Returns "current" (whole, from this image by this model), "outdated" (whole, but from another image or model),
-    "edited" (a person changed the mask since) or "unfinished" (missing, half written, or of unknown origin).
+    "unfinished" (missing, or the writing was interrupted) or "edited": a person changed the mask since, or nobody
+    knows where it came from. The record is written before the mask, so a mask without one is never our own.
     """
-    if not (target.is_file() and record.is_file()):
+    if not target.is_file():
         return "unfinished"
     try:
         known = files.read_json(record)
-        mask, image, model = known["mask"], known["image"]["sha256"], known["model"]["sha256"]
+        mask, image, model = known["mask"], known["image"]["sha256"], known["model"]
         found = files.sha256(target)
         if found == mask["sha256"]:
-            return "current" if (image, model) == (image_hash, bundle.sha256) else "outdated"
+            return "current" if (image, model) == (image_hash, _identity(bundle)) else "outdated"
         return "unfinished" if found == mask["replaces"] else "edited"
     except (InputError, KeyError, TypeError):
-        # A record that cannot be understood proves nothing, so the mask is made again.
-        return "unfinished"
+        return "edited"
+
+
+def _identity(bundle: Bundle) -> dict[str, str]:
+    """What tells this model from any other: its weights, and all its files together (preprocessing, network)."""
+    return {
+        "name": bundle.name,
+        "version": bundle.version,
+        "sha256": bundle.sha256,
+        "bundle_sha256": files.sha256(bundle.folder / SUMS),
+    }
+
+
+def _hash_of_image(path: Path) -> str:
+    try:
+        return files.sha256(path)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise InputError(f"{path} cannot be read ({reason}); restore it or leave the exam out.") from None
 
 
 def _write_both(mask: volume.Volume, target: Path, record: Path, content: dict[str, Any]) -> None:
@@ -170,5 +192,6 @@ def _predict(path: Path, bundle: Bundle, device: str, progress: Progress) -> tup
     progress.update("Reading", 0.0)
     image = volume.read(path)
     prediction = predict(bundle, image, device=device, progress=progress.part(0.05, 0.95))
-    prediction.notes.extend(image.warnings)
+    # A record may be passed on, and a folder's name can hold a person's.
+    prediction.notes.extend(warning.replace(str(path), path.name) for warning in image.warnings)
     return prediction.mask, prediction

@@ -13,7 +13,7 @@ from .. import anatomy, resources
 from ..errors import ModelError
 from . import networks, preprocess
 from .checksums import verify
-from .exporting import INFERENCE, METADATA, REQUIRED, WEIGHTS, export
+from .exporting import INFERENCE, METADATA, REQUIRED, WEIGHTS, check_name, export
 
 __all__ = ["Bundle", "available", "export", "folders", "load", "survey"]
 
@@ -62,6 +62,8 @@ def load(name_or_folder: str | Path) -> Bundle:
         name, version, prepared = str(metadata["name"]), str(metadata["version"]), dict(metadata["preprocessing"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{folder / METADATA} lacks what CSpineSeg needs ({error!r}); export it again.") from None
+    # The name becomes a folder of the dataset's outputs.
+    check_name(name)
     if tuple(sorted(labels)) != anatomy.LABELS:
         raise ModelError(f"{folder / METADATA} has labels {sorted(labels)}; a model here gives {anatomy.LABELS}.")
     definition = networks.from_monai(inference.get("network_def"))

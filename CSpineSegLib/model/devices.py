@@ -62,7 +62,7 @@ def import_torch() -> Any:
     except (ImportError, OSError) as error:
         raise ModelError(
             f"Segmentation needs torch, which cannot be imported ({error}); install it with: "
-            "pip install 'cspineseg[torch]'."
+            "pip install torch monai."
         ) from error
     return torch
 

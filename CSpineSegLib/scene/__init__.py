@@ -11,7 +11,7 @@ try:
 except ImportError as error:
     raise InputError(
         f"The scene needs 3D Slicer or the slicer-core package, which cannot be imported here ({error}); "
-        'install it with: pip install "cspineseg[scene]".'
+        'install it with: pip install slicer-core.'
     ) from error
 
 from .adoption import adopt_segmentation

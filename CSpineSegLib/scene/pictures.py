@@ -57,6 +57,8 @@ def picture(context: Context, case: Case, path: Path | str, *, height: int = HEI
 
 
 def _write(path: Path | str, rgb: np.ndarray) -> Path:
+    if Path(path).suffix.lower() != ".png":
+        raise InputError(f"{path} is not named as a picture; use a name that ends in .png.")
     files.write_verified(path, rendering.png(rgb))
     return Path(path)
 

@@ -107,7 +107,7 @@ def bench_scene(path: Path, mask: volume.Volume, runs: int) -> dict[str, Any]:
 
     def export_by_slicer() -> np.ndarray:
         labelmap = context.scene.AddNewNodeByClass("vtkMRMLLabelMapVolumeNode")
-        slicer.vtkSlicerSegmentationsModuleLogic.ExportAllSegmentsToLabelmapNode(case.segmentation, labelmap)
+        slicer.vtkSlicerSegmentationsModuleLogic.ExportAllSegmentsToLabelmapNode(case.segmentation_node, labelmap)
         array = slicer.util.arrayFromVolume(labelmap).copy()
         context.scene.RemoveNode(labelmap)
         return array
@@ -117,7 +117,7 @@ def bench_scene(path: Path, mask: volume.Volume, runs: int) -> dict[str, Any]:
             seconds(load, runs), "Slicer's storage node, image alone", seconds(load_by_storage_node, runs)
         ),
         "read mask back, verified": entry(
-            seconds(lambda: scene.read_segmentation(context, case.segmentation, image), runs),
+            seconds(lambda: scene.read_segmentation(context, case.segmentation_node, image), runs),
             "Slicer's export to a label map, not on the source grid",
             seconds(export_by_slicer, runs),
         ),
