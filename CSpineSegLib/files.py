@@ -141,8 +141,11 @@ def sweep(folder: Path | str, older_than: float = STALE_SECONDS) -> list[Path]:
 
 
 def check_name(path: Path) -> None:
-    """InputError if the last part of `path` is longer than file systems allow."""
-    size = len(path.name.encode("utf-8"))
+    """InputError if the last part of `path` is longer than file systems allow, or cannot be written in UTF-8."""
+    try:
+        size = len(path.name.encode("utf-8"))
+    except UnicodeEncodeError:
+        raise InputError(f"The file name {path.name!a} is not UTF-8; rename the file.") from None
     if size > MAX_NAME_BYTES:
         raise InputError(
             f"The file name {path.name[:40]}... has {size} bytes, over the {MAX_NAME_BYTES} of file systems; "

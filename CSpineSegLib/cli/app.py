@@ -59,6 +59,9 @@ def list_exams(
         print_json(jobs.plain_rows(table))
         return
     rows = [[row[column] for column in COLUMNS] for row in jobs.plain_rows(table)]
+    for line, stem in zip(rows, table["stem"], strict=True):
+        # A file of another name has no patient ID; its own name says which exam it is.
+        line[0] = line[0] or stem
     print_table(f"{len(rows)} exams in {opened.root}", list(COLUMNS.values()), rows)
 
 

@@ -13,6 +13,7 @@ from .. import anatomy, files, jobs, model, volume
 from ..dataset import Dataset, sample
 from ..errors import WriteError
 from ..progress import Progress
+from ..review import places
 from .app import app
 from .options import Device, Events, Json
 from .output import print_json, shown_progress
@@ -44,6 +45,7 @@ def run(folder: Path, device: str, progress: Progress) -> dict[str, str]:
     from .. import session
 
     began, folder = time.monotonic(), folder.absolute()
+    places.check_targets([folder / "dataset", folder / "demo.png"])
     dataset = _sample(folder / "dataset", progress.part(0.0, 0.3))
     exam = dataset.exams(patient=PATIENT)[0]
     progress.update("Segmenting", 0.3, exam.stem)

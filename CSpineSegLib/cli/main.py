@@ -42,6 +42,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return error.exit_code
     except BrokenPipeError:
         return FAILED
+    except OSError as error:
+        where = f"{str(error.filename)[:200]}: " if error.filename else ""
+        return _say(f"{where}{error.strerror or error}; check the path, its length and the rights to it.", BAD_INPUT)
+    except MemoryError:
+        return _say("There is not enough main memory; close other programs or take a smaller image.", BAD_INPUT)
     except Exception as error:
         if hasattr(error, "format_message") and hasattr(error, "exit_code"):
             message = error.format_message().rstrip()

@@ -11,8 +11,14 @@ from ..dataset import Dataset
 from ..errors import InputError
 
 DatasetFolder = Annotated[
-    Path | None,
-    typer.Option("--dataset", "-d", envvar="CSPINESEG_DATASET", help="Dataset folder; see the README for its layout."),
+    str | None,
+    typer.Option(
+        "--dataset",
+        "-d",
+        metavar="<path>",
+        envvar="CSPINESEG_DATASET",
+        help="Dataset folder; see the README for its layout.",
+    ),
 ]
 GoldList = Annotated[
     Path | None,
@@ -29,12 +35,17 @@ Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")
 Force = Annotated[bool, typer.Option("--force", help="Do it again, and replace what the command wrote before.")]
 
 
-def open_dataset(folder: Path | None, gold_list: Path | None = None) -> Dataset | None:
-    """The dataset of the options, or None if no folder was given."""
+def open_dataset(folder: str | None, gold_list: Path | None = None) -> Dataset | None:
+    """The dataset of the options, or None if no folder was given.
+
+    InputError for an empty text, which an unset variable in a script leaves behind and which names no folder.
+    """
+    if folder is not None and not folder.strip():
+        raise InputError("The dataset folder is an empty text; name the folder after --dataset.")
     return Dataset.open(folder, gold_list=gold_list) if folder is not None else None
 
 
-def need_dataset(folder: Path | None, gold_list: Path | None = None) -> Dataset:
+def need_dataset(folder: str | None, gold_list: Path | None = None) -> Dataset:
     """As :func:`open_dataset`, for commands that cannot work without."""
     dataset = open_dataset(folder, gold_list)
     if dataset is None:

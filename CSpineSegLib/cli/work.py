@@ -52,7 +52,9 @@ def segment(
     if output is not None:
         if len(targets) != 1 or every or query:
             raise InputError("--output takes exactly one NIfTI file; without it, results go to the dataset's folder.")
-        bundle = model.load(model_name or jobs.DEFAULT_MODEL)
+        if not jobs.is_file_name(targets[0]):
+            raise InputError(f"--output takes a NIfTI file, and {targets[0]!r} is none; leave it out for exams.")
+        bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
         with shown_progress(events, quiet=as_json) as progress:
             result = jobs.segment_file(
                 Path(targets[0]), output, bundle, device=device, force=force, progress=progress
@@ -60,7 +62,7 @@ def segment(
         _show([result], {}, as_json, single=True)
         return 0
     exams = _part(_chosen(targets, every, query, opened), part)
-    bundle = model.load(model_name or jobs.DEFAULT_MODEL)
+    bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
     with shown_progress(events, quiet=as_json) as progress:
         batch = jobs.segment_many(exams, bundle, device=device, force=force, progress=progress)
     if len(exams) == 1 and batch.failures:
@@ -133,7 +135,7 @@ def _chosen(targets: list[str], every: bool, query: str | None, dataset: Dataset
         raise InputError("Name a patient, an exam or a file to segment, or use --all or --query with --dataset.")
     if not exams:
         raise InputError("No exam fits the query; 'cspineseg list' shows what is there.")
-    return list({exam.stem: exam for exam in exams}.values())
+    return list({(exam.processed, exam.stem): exam for exam in exams}.values())
 
 
 def _part(exams: list[Exam], part: str | None) -> list[Exam]:

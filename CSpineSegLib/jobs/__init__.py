@@ -6,7 +6,7 @@ from .doctor import report
 from .export import export
 from .looking import choose, describe, exam_metrics, plain_rows
 from .segment import DEFAULT_MODEL, SegmentResult, segment, segment_file
-from .targets import resolve, resolve_one
+from .targets import is_file_name, resolve, resolve_one
 
 __all__ = [
     "DEFAULT_MODEL",
@@ -17,6 +17,7 @@ __all__ = [
     "describe",
     "exam_metrics",
     "export",
+    "is_file_name",
     "model_behind",
     "plain_rows",
     "report",

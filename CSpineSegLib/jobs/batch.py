@@ -49,10 +49,16 @@ def segment_many(
         except Cancelled:
             raise
         except CSpineSegError as error:
-            batch.failures[exam.stem] = str(error)
+            batch.failures[_name(exam, batch)] = str(error)
         except Exception as error:
             # Whatever is wrong with one exam, the night's other thousand still get their turn.
-            batch.failures[exam.stem] = f"An unexpected error stopped this exam ({type(error).__name__}: {error})."
+            kind = type(error).__name__
+            batch.failures[_name(exam, batch)] = f"An unexpected error stopped this exam ({kind}: {error})."
         else:
             batch.results.append(result)
     return batch
+
+
+def _name(exam: Exam, batch: BatchResult) -> str:
+    """The exam's stem, or its path where two files of the same name failed."""
+    return exam.stem if exam.stem not in batch.failures else str(exam.image)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -65,17 +66,30 @@ def export(
     if not exams:
         raise InputError("No exam fits the query; 'cspineseg list' shows what is there.")
     folder = Path(folder)
-    files.sweep(folder)
     chosen, left_out = _choose(exams)
+    if not chosen:
+        raise InputError(f"None of the {len(exams)} exams has a mask to export; segment them first.")
     places.check_targets([folder / exam.mask_name for exam, _ in chosen] + [folder / TABLE])
     if folder.resolve().is_relative_to(dataset.processed.resolve()):
         raise InputError(f"{folder} lies in the dataset's processed folder; choose a folder outside it.")
-    _refuse_replacing(folder, chosen, force)
-    rows = []
-    for number, (exam, mask) in enumerate(chosen):
-        progress.update("Exporting", number / len(chosen), exam.stem)
-        rows.append(_copy(exam, mask, folder))
-    files.write_verified(folder / TABLE, _table(rows))
+    files.sweep(folder)
+    contents = {exam.mask_name: _content(mask) for exam, mask in chosen}
+    kept = _refuse_replacing(folder, contents, force)
+    rows, made = [], []
+    try:
+        for number, (exam, mask) in enumerate(chosen):
+            progress.update("Exporting", number / len(chosen), exam.stem)
+            target = folder / exam.mask_name
+            made += [target] if not target.exists() else []
+            digest = files.write_verified(target, contents[target.name])
+            rows.append(_row(exam, mask, contents[target.name], digest))
+        files.write_verified(folder / TABLE, _table(kept + rows))
+    except BaseException:
+        # Half an export must not pass for a whole one; the error itself is the one to tell.
+        for target in made:
+            with contextlib.suppress(OSError):
+                target.unlink()
+        raise
     progress.update("Done", 1.0)
     return {"files": rows, "table": str(folder / TABLE), "left_out": left_out}
 
@@ -94,34 +108,38 @@ def _choose(exams: list[Exam]) -> tuple[list[tuple[Exam, Mask]], list[str]]:
     return chosen, left_out
 
 
-def _refuse_replacing(folder: Path, chosen: list[tuple[Exam, Mask]], force: bool) -> None:
-    """Masks of an earlier export may be replaced by the same content only; anything else may be somebody's work."""
-    for exam, mask in chosen:
-        target = folder / exam.mask_name
-        if target.is_file() and not force and target.read_bytes() != _content(mask):
+def _refuse_replacing(folder: Path, contents: dict[str, bytes], force: bool) -> list[dict[str, Any]]:
+    """The rows of a former table whose masks are still there and not written now.
+
+    Masks of an earlier export may be replaced by the same content only; anything else may be somebody's work.
+    """
+    for name, data in contents.items():
+        target = folder / name
+        if target.is_file() and not force and target.read_bytes() != data:
             raise InputError(
                 f"{target} exists already and differs from what would be written; "
                 "choose another folder, or --force to replace it."
             )
     table = folder / TABLE
-    if table.is_file() and not force and not table.read_bytes().startswith(_table([])):
+    if not table.is_file():
+        return []
+    former = table.read_bytes()
+    if not former.startswith(_table([])):
+        if force:
+            return []
         raise InputError(f"{table} exists already and is no table of an export; choose another folder.")
+    rows = csv.DictReader(io.StringIO(former.decode("utf-8")), delimiter="\t")
+    return [row for row in rows if row["file_name"] not in contents and (folder / row["file_name"]).is_file()]
 
 
 def _content(mask: Mask) -> bytes:
-    """The mask's file as it is; compressed if it was not, since all exported names end in .nii.gz."""
+    """The mask's file as it is, checked; compressed if it was not, since all exported names end in .nii.gz."""
     data = mask.path.read_bytes()
+    volume.as_mask(volume.decode(data, mask.path), anatomy.LABELS)
     return data if data[:2] == b"\x1f\x8b" else gzip.compress(data, mtime=0)
 
 
-def _copy(exam: Exam, mask: Mask, folder: Path) -> dict[str, Any]:
-    target = folder / exam.mask_name
-    data = _content(mask)
-
-    def verify(path: Path) -> None:
-        volume.as_mask(volume.decode(path.read_bytes(), mask.path), anatomy.LABELS)
-
-    digest = files.write_verified(target, data, verify)
+def _row(exam: Exam, mask: Mask, data: bytes, digest: str) -> dict[str, Any]:
     revision = mask.revision
     return {
         "type": "annotation_file",
@@ -131,7 +149,7 @@ def _copy(exam: Exam, mask: Mask, folder: Path) -> dict[str, Any]:
         "case_ids": exam.patient_id,
         "mr_series_files.submitter_id": exam.fields.get("series_uid"),
         "data_format": "NII",
-        "file_name": target.name,
+        "file_name": exam.mask_name,
         "file_size": len(data),
         "md5sum": hashlib.md5(data, usedforsecurity=False).hexdigest(),
         "kind": mask.kind,

@@ -15,7 +15,7 @@ def resolve(target: str, dataset: Dataset | None) -> list[Exam]:
     ------
     InputError : nothing by that name; for a patient, the nearest IDs are offered.
     """
-    if _looks_like_file(target):
+    if is_file_name(target) and (Path(target).exists() or Path(target).name != target):
         exam = _exam_of_file(Path(target), dataset)
         return [exam]
     if dataset is None:
@@ -37,8 +37,9 @@ def resolve_one(target: str, dataset: Dataset | None) -> Exam:
     return exams[0]
 
 
-def _looks_like_file(target: str) -> bool:
-    return target.lower().endswith((".nii", ".nii.gz")) and (Path(target).exists() or Path(target).name != target)
+def is_file_name(target: str) -> bool:
+    """True if `target` ends as NIfTI files do."""
+    return target.lower().endswith((".nii", ".nii.gz"))
 
 
 def _exam_of_file(path: Path, dataset: Dataset | None) -> Exam:

@@ -12,7 +12,7 @@ import pytest
 
 from CSpineSegLib import jobs, model, volume
 from CSpineSegLib.dataset import Dataset
-from CSpineSegLib.errors import InputError, ModelError
+from CSpineSegLib.errors import InputError, ModelError, WriteError
 from CSpineSegLib.jobs.segment import state_of
 from CSpineSegLib.model import checksums
 from CSpineSegLib.review import events
@@ -126,3 +126,50 @@ def test_a_bundle_cannot_name_a_folder_outside_its_own(bundle, tmp_path):
     checksums.seal(folder)
     with pytest.raises(ModelError):
         model.load(folder)
+
+
+def test_a_second_export_into_the_same_folder_keeps_the_rows_of_the_first(sample_dataset, tmp_path):
+    from CSpineSegLib.jobs.export import TABLE
+
+    for source in ("gold", "silver"):
+        jobs.export(sample_dataset, tmp_path / "out", query=f"source == '{source}'")
+    masks = sorted(path.name for path in (tmp_path / "out").glob("*.nii.gz"))
+    lines = (tmp_path / "out" / TABLE).read_text(encoding="utf-8").splitlines()[1:]
+    assert len(masks) == len(sample_dataset)
+    assert all(sum(mask in line for line in lines) == 1 for mask in masks)
+
+
+def test_an_export_that_fails_midway_leaves_nothing(sample_dataset, tmp_path, monkeypatch):
+    module = importlib.import_module("CSpineSegLib.jobs.export")
+    real, calls = module.files.write_verified, []
+
+    def full_after_three(path, data, *rest, **options):
+        calls.append(path)
+        if len(calls) == 4:
+            raise WriteError("The disk is full.")
+        return real(path, data, *rest, **options)
+
+    monkeypatch.setattr(module.files, "write_verified", full_after_three)
+    with pytest.raises(WriteError):
+        jobs.export(sample_dataset, tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_two_files_of_one_name_are_both_segmented(sample_dataset, tmp_path, capsys):
+    from CSpineSegLib.cli import main
+
+    image = sample_dataset.exams()[0].image.read_bytes()
+    paths = [tmp_path / name / "scan.nii.gz" for name in ("a", "b")]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_bytes(image)
+    assert main(["segment", *map(str, paths), "--device", "cpu", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["results"]) == 2
+
+
+def test_an_empty_dataset_option_is_not_the_current_folder(sample_dataset, monkeypatch, capsys):
+    from CSpineSegLib.cli import main
+
+    monkeypatch.chdir(sample_dataset.root)
+    assert main(["list", "--dataset", ""]) == 2
+    assert "empty text" in capsys.readouterr().err
