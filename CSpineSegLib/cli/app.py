@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__, jobs
 from ..evaluation import compare
-from ..volume import conform, read_mask
+from ..volume import read_mask
 from .options import DatasetFolder, GoldList, Json, Query, need_dataset, open_dataset
 from .output import print_json, print_pairs, print_table, print_warnings
 
@@ -96,14 +96,15 @@ def metrics(
     target: Annotated[str, typer.Argument(help="Patient ID or exam; or the reference mask file.")],
     mask: Annotated[Path | None, typer.Argument(help="Mask file to compare with a reference mask file.")] = None,
     dataset: DatasetFolder = None,
+    gold_list: GoldList = None,
     as_json: Json = False,
 ) -> None:
     """Compare the best mask of an exam with its source mask, or one mask file with another."""
     if mask is not None:
         reference = read_mask(Path(target))
-        found = [{"reference": target, "mask": str(mask), **compare(reference, conform(read_mask(mask), reference))}]
+        found = [{"reference": target, "mask": str(mask), **compare(reference, read_mask(mask))}]
     else:
-        found = [jobs.exam_metrics(exam) for exam in jobs.resolve(target, need_dataset(dataset))]
+        found = [jobs.exam_metrics(exam) for exam in jobs.resolve(target, need_dataset(dataset, gold_list))]
     if as_json:
         print_json(found)
         return

@@ -80,12 +80,16 @@ def correct(
     status: Annotated[str, typer.Option(help="accepted, or 'in review' to go on later.")] = "accepted",
     seconds: Annotated[float | None, typer.Option(help="Active editing time, if known.")] = None,
     blind: Annotated[bool, typer.Option("--blind", help="Second reader, started from the source mask.")] = False,
+    made_from: Annotated[
+        str | None, typer.Option("--from", help="What was edited: a mask file, or a revision as r3.")
+    ] = None,
+    gold_list: GoldList = None,
     as_json: Json = False,
 ) -> None:
     """Take a mask that was edited elsewhere as the exam's next revision; nothing is ever overwritten."""
-    exam = jobs.resolve_one(target, open_dataset(dataset))
+    exam = jobs.resolve_one(target, open_dataset(dataset, gold_list))
     revision = jobs.correct(
-        exam, mask, annotator=annotator, status=status, active_seconds=seconds or 0.0, blind=blind
+        exam, mask, annotator=annotator, status=status, active_seconds=seconds, blind=blind, parent=made_from
     )
     print_warnings(revision.warnings)
     content = {**revision.content, "path": str(revision.mask), "warnings": list(revision.warnings)}

@@ -1,7 +1,7 @@
 """What every front end calls: segment an exam, correct it, export, many exams at once, what is installed."""
 
 from .batch import BatchResult, segment_many
-from .correct import correct, model_behind
+from .correct import correct
 from .doctor import report
 from .export import export
 from .looking import choose, describe, exam_metrics, plain_rows
@@ -18,7 +18,6 @@ __all__ = [
     "exam_metrics",
     "export",
     "is_file_name",
-    "model_behind",
     "plain_rows",
     "report",
     "resolve",

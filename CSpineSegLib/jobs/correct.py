@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from .. import files, volume
 from ..dataset import Exam
 from ..errors import InputError
-from ..review import masks, revisions
-from ..review.masks import Mask
+from ..review import derived, masks, origins, people, records, revisions
+from ..review.origins import Origin
 from ..review.revisions import Revision
-from .provenance import software
 
 
 def correct(
@@ -19,41 +20,79 @@ def correct(
     *,
     status: str = "accepted",
     annotator: str | None = None,
-    active_seconds: float = 0.0,
+    active_seconds: float | None = None,
     blind: bool = False,
+    parent: Path | str | None = None,
 ) -> Revision:
     """Save an edited mask file (uint8, int16 or integral floats; reordered or cropped too) as a revision.
 
-    Its parent is the mask that counted until now, or with `blind` the source mask.
+    A file that was edited where it lies is taken too, and names what it was before: a prediction the model's own mask
+    (by its SHA-256; its voxels are gone, so added and removed are unknown), `corrected/<stem>_SEG.nii.gz` the accepted
+    revision that it was a copy of; that copy is then renewed. A mask that nobody changed is its own parent, accepted
+    as it is.
+
+    Parameters
+    ----------
+    edited : the file; it is only read.
+    active_seconds : time spent editing, s; None: unknown.
+    blind : made by a second reader from the source mask, or from that reader's own blind revision.
+    parent : what the edit was made from: a file, or a revision as "r3"; None: the latest work on the exam, else the
+        mask that counts, with a warning if that is somebody else's revision.
 
     Raises
     ------
-    InputError : the file is the exam's own mask or cannot be used. GeometryError : it lies on other voxels.
+    InputError : the file or the parent cannot be used. GeometryError : it lies on other voxels.
     WriteError : it could not be written.
     """
-    parent = masks.blind_start(exam) if blind else masks.best_mask(exam, drafts=True)
+    edited = Path(edited)
+    began = datetime.now(UTC)
+    who = people.annotator_name(annotator)
     mask = volume.read_mask(edited)
-    return revisions.save(
+    digest = files.sha256(edited)
+    origin, warnings = _origin(exam, edited, parent, blind, annotator, who)
+    revision = revisions.save(
         exam,
         mask,
         status=status,
-        parent=parent.path if parent else None,
-        annotator=annotator,
+        parent=origin,
+        annotator=who,
+        started=began,
         active_seconds=active_seconds,
-        model=model_behind(exam, parent),
         blind=blind,
         notes="Edited outside and taken from a file.",
-        software=software(),
+        taken_from=digest,
     )
+    return replace(revision, warnings=(*revision.warnings, *warnings))
 
 
-def model_behind(exam: Exam, mask: Mask | None) -> tuple[str, str] | None:
-    """Name and SHA-256 of the model that predicted this mask; None if it is no prediction or of unknown origin."""
-    if mask is None or mask.kind != "predicted":
-        return None
-    try:
-        known = files.read_json(exam.predicted_record(mask.model))["model"]
-        return known["name"], known["sha256"]
-    except (InputError, KeyError, TypeError):
-        # The record of a prediction may have been deleted; the edit on top of it is worth saving all the same.
-        return None
+def _origin(
+    exam: Exam, edited: Path, parent: Path | str | None, blind: bool, annotator: str | None, who: str
+) -> tuple[Origin, list[str]]:
+    """What the edit was made from, and a warning where that is a guess.
+
+    Only a name that was given, and not a login name, shows a reader's own blind revisions; see `session.open_exam`.
+    """
+    if parent is not None:
+        origin = origins.named(exam, parent)
+        if origin.path.resolve() == edited.resolve():
+            raise InputError(f"{edited} cannot be made from itself; name the mask that the editing began from.")
+        return origin, []
+    overwritten = origins.of_overwritten(exam, edited)
+    if overwritten is not None:
+        return overwritten, []
+    named = who if annotator is not None else None
+    if blind:
+        return origins.of_mask(exam, masks.blind_start(exam, annotator=named)), []
+    accepted = records.latest_accepted(exam)
+    in_place = edited.resolve() == exam.corrected_mask.resolve()
+    if in_place and accepted is not None and derived.is_changed_outside(exam):
+        return origins.of_file(exam, accepted.mask), []
+    start = masks.best_mask(exam, drafts=True, annotator=named)
+    guess = start.revision if start is not None else None
+    warnings = []
+    if guess is not None and guess.annotator != who:
+        warnings.append(
+            f"The mask was taken as made from revision {guess.number} by {guess.annotator}; "
+            "say --from if it was made from another mask."
+        )
+    return origins.of_mask(exam, start), warnings

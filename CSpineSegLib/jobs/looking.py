@@ -71,7 +71,7 @@ def exam_metrics(exam: Exam) -> dict[str, Any]:
         "reference": str(reference.path),
         "mask": str(best.path),
         "kind": best.kind,
-        **compare(source, volume.conform(volume.read_mask(best.path), source)),
+        **compare(source, volume.read_mask(best.path)),
     }
 
 

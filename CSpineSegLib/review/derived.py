@@ -8,7 +8,7 @@ from typing import Any
 from .. import files
 from ..dataset.exam import Exam
 from ..errors import InputError, WriteError
-from . import events, places, records
+from . import events, masks, places, records
 from .records import Revision
 
 
@@ -20,7 +20,8 @@ def refresh(exam: Exam) -> None:
 
     Raises
     ------
-    WriteError : one of them cannot be written; the revisions are complete all the same.
+    WriteError : one of them cannot be written, or somebody changed the corrected mask in place, which is then left
+        as it is; the revisions are complete all the same.
     """
     places.check_targets([exam.corrected_mask, exam.metrics_path], [exam.image, exam.mask])
     revisions = records.history(exam)
@@ -30,6 +31,8 @@ def refresh(exam: Exam) -> None:
             _write_metrics(exam, revisions)
         accepted = records.newest_accepted(revisions)
         if accepted is not None:
+            if is_changed_outside(exam):
+                raise WriteError(_changed_outside(exam))
             _copy(accepted, exam.corrected_mask)
         revisions = records.history(exam)
         if [revision.sha256 for revision in revisions] == seen:
@@ -39,13 +42,30 @@ def refresh(exam: Exam) -> None:
 def problems(exam: Exam) -> list[str]:
     """A sentence for everything under this exam's review that is half, damaged or behind; empty if all is well."""
     found = records.incomplete(exam) + events.problems(exam)
+    found += [masks.edited_sentence(exam, name) for name in masks.edited_predictions(exam)]
     accepted = records.latest_accepted(exam)
     copy = exam.corrected_mask
-    if accepted is None and copy.is_file():
+    if accepted is not None and is_changed_outside(exam):
+        found.append(_changed_outside(exam))
+    elif accepted is None and copy.is_file():
         found.append(f"{copy} is there although no revision of it was accepted; check where it came from.")
     elif accepted is not None and not _is_copy(accepted, copy):
         found.append(f"{copy} is not revision {accepted.number}, the latest accepted one; refresh it.")
     return found
+
+
+def is_changed_outside(exam: Exam) -> bool:
+    """Whether `corrected/` holds a mask that no revision knows: people open and save that very file in other editors.
+
+    The file is hashed before the revisions are listed: a copy is written only after its revision's JSON.
+    """
+    try:
+        digest = files.sha256(exam.corrected_mask)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        raise InputError(f"{exam.corrected_mask} cannot be read ({error.strerror or error}).") from None
+    return digest not in records.known_hashes(exam)
 
 
 def metrics(revisions: list[Revision]) -> dict[str, Any]:
@@ -71,6 +91,10 @@ def metrics(revisions: list[Revision]) -> dict[str, Any]:
 
 def _write_metrics(exam: Exam, revisions: list[Revision]) -> None:
     files.write_json(exam.metrics_path, metrics(revisions))
+
+
+def _changed_outside(exam: Exam) -> str:
+    return f"{exam.corrected_mask} was changed outside; keep that work with 'cspineseg correct', or delete the file."
 
 
 def _copy(accepted: Revision, target: Path) -> None:

@@ -79,12 +79,38 @@ def latest(exam: Exam) -> Revision | None:
 
 
 def latest_accepted(exam: Exam) -> Revision | None:
-    """The accepted revision with the highest number; a later revision that is not accepted does not withdraw it."""
+    """The accepted revision that counts, see :func:`newest_accepted`; a later one that is not accepted leaves it so."""
     return newest_accepted(history(exam))
 
 
 def newest_accepted(revisions: list[Revision]) -> Revision | None:
-    return next((revision for revision in reversed(revisions) if revision.status == "accepted"), None)
+    """The accepted revision that counts, among those of one exam with the oldest first; None if there is none.
+
+    A blind reading is a second opinion, so it never takes the place of another accepted mask: the newest accepted
+    revision that is not blind counts. Only without one do blind readings count, and then the newest accepted one of
+    the reader whose blind reading was accepted first.
+    """
+    accepted = [revision for revision in revisions if revision.status == "accepted"]
+    informed = [revision for revision in accepted if not revision.blind]
+    if informed or not accepted:
+        return informed[-1] if informed else None
+    return [revision for revision in accepted if revision.annotator == accepted[0].annotator][-1]
+
+
+def known_hashes(exam: Exam) -> set[str]:
+    """SHA-256 of every mask that a revision's JSON vouches for, whether or not that revision is still whole.
+
+    With the masks themselves, these are the files that were edited outside and taken over as revisions.
+    """
+    known = set()
+    for found in places.revisions_of(exam).values():
+        try:
+            content = files.read_json(found.record) if found.record is not None else None
+        except InputError:
+            continue
+        if _is_valid(content):
+            known |= {content["mask"]["sha256"], content.get("taken_from_sha256")}
+    return known - {None}
 
 
 def incomplete(exam: Exam) -> list[str]:

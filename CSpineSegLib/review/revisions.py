@@ -8,7 +8,6 @@ before it as they were, and at most a file that does not count.
 from __future__ import annotations
 
 import contextlib
-import platform
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -18,13 +17,14 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__, anatomy, files, volume
+from .. import anatomy, files, volume
 from ..dataset.exam import Exam
 from ..errors import CSpineSegError, InputError
 from ..evaluation import DEFINITIONS, compare
 from ..volume import Volume
 from ..volume.nifti import as_mask
-from . import derived, masks, places, records
+from . import derived, masks, origins, places, provenance, races
+from .origins import Origin
 from .people import annotator_name
 from .records import FORMAT, SOURCES, STATUSES, Revision, format_time, history, latest, latest_accepted
 
@@ -36,16 +36,17 @@ def save(
     mask: Volume,
     *,
     status: str,
-    parent: Path | None = None,
+    parent: Path | Origin | None = None,
     annotator: str | None = None,
     started: datetime | None = None,
     ended: datetime | None = None,
-    active_seconds: float = 0.0,
+    active_seconds: float | None = None,
     model: tuple[str, str] | None = None,
     source: str | None = None,
     blind: bool = False,
     notes: str = "",
     software: Mapping[str, str] | None = None,
+    taken_from: str | None = None,
 ) -> Revision:
     """Save a mask as the exam's next revision, then renew the metrics and, if it is accepted, the corrected mask.
 
@@ -53,19 +54,21 @@ def save(
     ----------
     mask : labels 0, 1 and 2 on the image's voxels; reordered or cropped on the same lattice, it is put back exactly.
     status : "unreviewed", "in review", "accepted" or "rejected".
-    parent : the mask that the editing began from; None: what :func:`masks.blind_start` gives.
+    parent : what the editing began from. An :class:`origins.Origin` says how it was then, and `Origin()` that the
+        mask was drawn from nothing; a file is taken as it is now; None: what :func:`masks.blind_start` gives.
     annotator : None takes the login name, see :func:`people.annotator_name`.
-    started, ended : times with a zone; None: now. active_seconds : time spent editing, s.
-    model : name and SHA-256 of the model behind the parent; None: as the parent revision says.
+    started, ended : times with a zone; None: now. active_seconds : time spent editing, s; None: unknown.
+    model : name and SHA-256 of the model behind the parent; None: as the parent says.
     source : "gold", "silver" or "unknown" for the exam's own mask; None: `exam.source`.
-    blind : made without seeing other revisions; the parent must not be one then, and no other reader is named.
+    blind : made without seeing other readers' revisions; the parent must not be one then, and nobody is named.
     software : further names and versions, for instance {"slicer": "5.13.0"}.
+    taken_from : SHA-256 of the file that the mask was edited in, if that was outside.
 
     Returns
     -------
     The revision. Its `warnings` say what the user should know: that somebody else saved meanwhile (both revisions
-    stay; `overlapping` has the numbers), that the mask was reordered, or that the revision is safe but the metrics or
-    the corrected mask could not be renewed.
+    stay; `overlapping` has the numbers) or before and is not contained, that the parent's file changed, that the mask
+    was reordered, or that the revision is safe but the metrics or the corrected mask could not be renewed.
 
     Raises
     ------
@@ -78,37 +81,43 @@ def save(
     who = annotator_name(annotator)
     ended = ended or datetime.now(UTC)
     placed = _place(exam, mask)
-    origin, start = _origin(exam, parent, blind), masks.blind_start(exam)
-    before = origin.revision.number if origin is not None and origin.revision is not None else 0
-    figures, warnings = _figures(placed, origin, start)
+    origin = _origin(exam, parent, blind, who)
+    source_mask = _source(exam, origin)
+    figures, warnings = _figures(placed, origin, source_mask)
+    known_model = model or origin.model
     content = {
         "status": status,
         "source": source or exam.source,
-        "parent": _reference(exam, origin),
-        "source_mask": _reference(exam, start),
-        "model": _model(origin, model),
+        "parent": origins.reference(exam, origin),
+        "source_mask": origins.reference(exam, source_mask),
+        "model": {"name": known_model[0], "sha256": known_model[1]} if known_model is not None else None,
         "annotator": who,
         "blind": blind,
         "started": format_time(started or ended),
         "ended": format_time(ended),
-        "active_seconds": float(active_seconds),
+        "active_seconds": float(active_seconds) if active_seconds is not None else None,
         "voxels_added": _per_structure(figures["against_parent"], "voxels_added"),
         "voxels_removed": _per_structure(figures["against_parent"], "voxels_removed"),
         "notes": notes,
-        "software": {**_software(), **(software or {})},
+        "taken_from_sha256": taken_from,
+        "software": {**provenance.software(), **(software or {})},
         "metrics": figures,
     }
     revision = _write(exam, placed, content)
     if not np.any(placed.array):
         warnings.append("The saved mask is empty: no voxel is labelled.")
-    others = () if blind else _overlapping(exam, before, revision.number)
-    warnings += [_about(exam, number, before, revision.number) for number in others]
+    warnings += origins.changed(origin)
+    others: dict[int, str] = {}
+    # A blind reader is not to know what others did.
+    if not blind:
+        others = races.overlapping(exam, origin, revision, started or ended)
+        warnings += [*others.values(), *races.left_out(exam, origin, revision, started or ended)]
     try:
         sweep(exam)
         derived.refresh(exam)
     except (CSpineSegError, OSError) as error:
         warnings.append(f"Revision {revision.number} is saved, but what follows from it could not be renewed: {error}")
-    return replace(revision, warnings=(*placed.warnings, *warnings), overlapping=others)
+    return replace(revision, warnings=(*placed.warnings, *warnings), overlapping=tuple(others))
 
 
 def sweep(exam: Exam) -> list[Path]:
@@ -160,13 +169,17 @@ def _write_mask(exam: Exam, mask: Volume) -> tuple[int, str]:
 
 
 def _check_words(
-    status: str, source: str | None, active_seconds: float, started: datetime | None, ended: datetime | None
+    status: str,
+    source: str | None,
+    active_seconds: float | None,
+    started: datetime | None,
+    ended: datetime | None,
 ) -> None:
     if status not in STATUSES:
         raise InputError(f"{status!r} is not a status; choose {', '.join(STATUSES)}.")
     if source is not None and source not in SOURCES:
         raise InputError(f"{source!r} is not a source; choose {', '.join(SOURCES)}.")
-    if not np.isfinite(active_seconds) or active_seconds < 0:
+    if active_seconds is not None and not (np.isfinite(active_seconds) and active_seconds >= 0):
         raise InputError(f"{active_seconds} is not a time spent editing; give seconds, zero or more.")
     for moment in (started, ended):
         if moment is not None:
@@ -184,103 +197,61 @@ def _place(exam: Exam, mask: Volume) -> Volume:
     return volume.conform(labels, volume.read(reference))
 
 
-def _origin(exam: Exam, parent: Path | None, blind: bool) -> masks.Mask | None:
-    """What the editing began from."""
-    if parent is None:
-        return masks.blind_start(exam)
-    parent = Path(parent)
-    if not parent.is_file():
-        raise InputError(f"{parent}, which the editing began from, does not exist.")
-    place = parent.resolve()
-    copied = place == exam.corrected_mask.resolve()
-    if blind and (copied or place.parent == exam.revisions_folder.resolve()):
-        raise InputError(f"{parent} is somebody's revision; a blind reading starts from the source mask.")
-    digest = files.sha256(parent)
-    for revision in reversed(records.history(exam)):
-        if revision.sha256 == digest and (copied or revision.mask.resolve() == place):
-            return masks.Mask(parent, "revision", revision)
-    return masks.Mask(parent, "file")
+def _origin(exam: Exam, parent: Path | Origin | None, blind: bool, annotator: str) -> Origin:
+    """What the editing began from; InputError if a blind reading began from another reader's work."""
+    if isinstance(parent, Origin):
+        origin = parent
+    elif parent is None:
+        origin = origins.of_mask(exam, masks.blind_start(exam))
+    else:
+        origin = origins.of_file(exam, parent)
+    if not blind or origin.path is None:
+        return origin
+    own = origin.revision is not None and origin.revision.blind and origin.revision.annotator == annotator
+    place = origin.path.resolve()
+    if not own and (place == exam.corrected_mask.resolve() or place.parent == exam.revisions_folder.resolve()):
+        raise InputError(
+            f"{origin.path} is somebody's revision; a blind reading starts from the source mask or one's own reading."
+        )
+    return origin
 
 
-def _model(origin: masks.Mask | None, model: tuple[str, str] | None) -> dict[str, str] | None:
-    if model is not None:
-        return {"name": model[0], "sha256": model[1]}
-    if origin is not None and origin.revision is not None:
-        return origin.revision.content.get("model")
-    return None
+def _source(exam: Exam, origin: Origin) -> Origin:
+    """The source mask; for a mask drawn from nothing no prediction, because that came later."""
+    start = masks.blind_start(exam) if origin.path is not None else masks.own_mask(exam)
+    if start is not None and origin.path is not None and origin.path.resolve() == start.path.resolve():
+        return origin
+    return origins.of_mask(exam, start)
 
 
-def _reference(exam: Exam, origin: masks.Mask | None) -> dict[str, Any] | None:
-    """A file as provenance names it: relative to the dataset, because an absolute path can hold a person's name."""
-    if origin is None:
-        return None
-    root = exam.processed.resolve().parent
-    path = origin.path.resolve()
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
-    number = origin.revision.number if origin.revision is not None else None
-    return {"file": name, "sha256": files.sha256(origin.path), "revision": number}
-
-
-def _figures(mask: Volume, origin: masks.Mask | None, start: masks.Mask | None) -> tuple[dict[str, Any], list[str]]:
+def _figures(mask: Volume, origin: Origin, source: Origin) -> tuple[dict[str, Any], list[str]]:
     """Metrics against the parent and against the source mask, and sentences on what could not be compared.
 
     A mask on disk that cannot be read keeps nobody from saving what they drew.
     """
     figures: dict[str, Any] = {"definitions": DEFINITIONS, "spacing_mm": [float(size) for size in mask.spacing]}
-    warnings = []
-    for key, reference in {"against_parent": origin, "against_source": start}.items():
-        figures[key] = None
-        if key == "against_source" and (start is None or (origin is not None and origin.path == start.path)):
-            figures[key] = figures["against_parent"] if start is not None else None
-            continue
-        try:
-            full = compare(_read_or_empty(reference, mask), mask)
-            figures[key] = {part.key: full[part.key] for part in anatomy.STRUCTURES}
-        except CSpineSegError as error:
-            warnings.append(f"The metrics {key.replace('_', ' the ')} are missing: {error}")
+    figures["against_parent"], warnings = _against(mask, origin, "parent")
+    if source.path is None:
+        figures["against_source"] = None
+    elif source is origin:
+        figures["against_source"] = figures["against_parent"]
+    else:
+        figures["against_source"], more = _against(mask, source, "source")
+        warnings += more
     return figures, warnings
 
 
-def _read_or_empty(origin: masks.Mask | None, mask: Volume) -> Volume:
-    if origin is None:
-        return volume.like(mask, np.zeros_like(mask.array))
-    return volume.read_mask(origin.path, anatomy.LABELS)
+def _against(mask: Volume, origin: Origin, name: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """Metrics of `mask` per structure against an origin, an empty mask if it is none; or a sentence why not."""
+    reference = volume.like(mask, np.zeros_like(mask.array)) if origin.path is None else origin.voxels
+    try:
+        if reference is None:
+            raise InputError(origin.problem)
+        full = compare(reference, mask)
+    except CSpineSegError as error:
+        return None, [f"The metrics against the {name} are missing: {error}"]
+    return {part.key: full[part.key] for part in anatomy.STRUCTURES}, []
 
 
 def _per_structure(figures: dict[str, Any] | None, key: str) -> dict[str, int] | None:
     return {part.key: figures[part.key][key] for part in anatomy.STRUCTURES} if figures is not None else None
-
-
-def _software() -> dict[str, str]:
-    import nibabel
-    import scipy
-
-    return {
-        "cspineseg": __version__,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "scipy": scipy.__version__,
-        "nibabel": nibabel.__version__,
-    }
-
-
-def _overlapping(exam: Exam, before: int, number: int) -> tuple[int, ...]:
-    """Numbers of revisions, complete or under way, between the parent and this one."""
-    found = places.revisions_of(exam)
-    recent = time.time() - files.STALE_SECONDS
-    return tuple(
-        other
-        for other in found
-        if before < other < number and (found[other].record is not None or found[other].modified > recent)
-    )
-
-
-def _about(exam: Exam, other: int, before: int, number: int) -> str:
-    found = places.revisions_of(exam).get(other)
-    revision = records.load(found, verify=False) if found is not None else None
-    who = f" by {revision.annotator}" if isinstance(revision, Revision) else ""
-    began = f"revision {before}" if before else "the source mask"
-    return (
-        f"Revision {other}{who} was saved while this work went on from {began}; yours is revision {number}, "
-        "neither contains the other's changes, so compare them."
-    )

@@ -39,6 +39,7 @@ def derive(revisions: Iterable[Revision], events: Iterable[Event]) -> Status:
 
     A revision sets its own status. Events: "opened" puts an unreviewed exam in review (looking at an accepted one
     changes nothing), "reopened" any exam; "rejected" rejects; "released" goes back to the last revision's status.
+    An event "opened" that changes no status is no change, so neither its annotator nor its time counts.
     Revisions keep the order of their numbers, even if the clocks of two computers disagree.
     """
     changes: list[tuple[datetime, int, Revision | Event]] = []
@@ -52,14 +53,14 @@ def derive(revisions: Iterable[Revision], events: Iterable[Event]) -> Status:
     for moment, _, change in sorted(changes, key=lambda item: item[:2]):
         if isinstance(change, Revision):
             state = of_revision = change.status
+        elif change.kind == "opened" and state != "unreviewed":
+            continue
         else:
-            state = _after(state, of_revision, change.kind)
+            state = _after(of_revision, change.kind)
         who, when = change.annotator, moment
     return Status(state, who, when)
 
 
-def _after(state: str, of_revision: str, kind: str) -> str:
+def _after(of_revision: str, kind: str) -> str:
     """The status that an event leads to."""
-    if kind == "opened":
-        return "in review" if state == "unreviewed" else state
-    return {"reopened": "in review", "rejected": "rejected", "released": of_revision}[kind]
+    return {"opened": "in review", "reopened": "in review", "rejected": "rejected", "released": of_revision}[kind]

@@ -62,6 +62,19 @@ def save(exam, seed: int = 1, status: str = "accepted", **given):
     return revisions.save(exam, drawn(exam, seed), status=status, **{**words, **given})
 
 
+def predict(exam, model: str, seed: int) -> Path:
+    """A model's mask with the record that says so."""
+    digest = volume.write(drawn(exam, seed), exam.predicted(model))
+    stated = {"mask": {"sha256": digest, "replaces": None}, "model": {"name": model, "sha256": "cd" * 32}}
+    files.write_json(exam.predicted_record(model), stated)
+    return exam.predicted(model)
+
+
+def edit(path: Path, seed: int) -> str:
+    """Change a mask file in place, as an editor outside does; returns the new SHA-256."""
+    return volume.write(volume.like(volume.read(path), labels(seed)), path)
+
+
 def tree(folder: Path) -> dict[str, str]:
     """Every file below a folder with its SHA-256."""
     return {

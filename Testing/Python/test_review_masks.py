@@ -20,8 +20,7 @@ def exam(tmp_path):
 def test_best_mask_prefers_people_to_networks_and_new_models_to_the_released_mask(exam):
     assert masks.best_mask(exam).kind == "dataset"
     for age, model in enumerate(("older", "newer")):
-        volume.write(cases.drawn(exam, 10 + age), exam.predicted(model))
-
+        cases.predict(exam, model, 10 + age)
         os.utime(exam.predicted(model), (1000 + age, 1000 + age))
     assert (masks.best_mask(exam).kind, masks.best_mask(exam).model) == ("predicted", "newer")
     assert masks.best_mask(exam, "older").path == exam.predicted("older")
@@ -44,7 +43,7 @@ def test_experts_own_mask_comes_before_a_prediction_unless_that_model_is_asked_f
     (tmp_path / "splits").mkdir()
     (tmp_path / "splits" / "gold.txt").write_text(cases.STEM + "\n", encoding="utf-8")
     gold = cases.open_exam(tmp_path)
-    volume.write(cases.drawn(gold, 10), gold.predicted("net"))
+    cases.predict(gold, "net", 10)
     assert gold.source == "gold"
     assert masks.best_mask(gold).kind == "dataset"
     assert masks.best_mask(gold, "net").kind == "predicted"

@@ -154,8 +154,11 @@ def test_eight_processes_saving_at_once_make_24_revisions_and_lose_none(tmp_path
     stated = json.loads(exam.metrics_path.read_text(encoding="utf-8"))
     assert [entry["revision"] for entry in stated["revisions"]] == list(range(1, 25))
     assert derived.problems(exam) == []
-    # All began from the source mask, so each but the first hears of the others.
-    assert [answer["raced"] for answer in sorted(answers, key=lambda answer: answer["number"])] == [False] + [True] * 23
+    # All began from the source mask before anybody saved, so each hears of the others' revisions and not of his own.
+    readers = [revision.annotator for revision in history]
+    assert {answer["number"]: answer["raced"] for answer in answers} == {
+        number: any(earlier != reader for earlier in readers[: number - 1]) for number, reader in enumerate(readers, 1)
+    }
     assert not list(exam.processed.rglob("*.cspineseg-tmp"))
 
 

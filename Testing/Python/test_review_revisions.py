@@ -211,7 +211,7 @@ def test_a_damaged_revision_does_not_count_and_stays(exam):
     sentences = derived.problems(exam)
     assert second.mask.name in sentences[0] and "SHA-256" in sentences[0]
     assert "not revision 1" in sentences[1]
-    third = cases.save(exam, 3, parent=first.mask)
+    third = cases.save(exam, 3, parent=first.mask, annotator="Bo")
     assert third.number == 3 and second.mask.read_bytes() == data
     assert any("Revision 2" in sentence for sentence in third.warnings)
 
