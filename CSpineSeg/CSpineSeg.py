@@ -5,8 +5,8 @@ import sys
 
 import qt
 import slicer
-from CSpineSegModule import install, selftest
-from CSpineSegModule.handling import describe_start, handler
+from CSpineSegModule import handling, install, selftest
+from CSpineSegModule.handling import describe_kept, describe_session, handler
 from CSpineSegModule.logic import Cancelled, Workplace
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -30,15 +30,7 @@ class CSpineSeg(ScriptedLoadableModule):
         self.parent.categories = [translate("qSlicerAbstractCoreModule", "Segmentation")]
         self.parent.dependencies = ["Segmentations", "SegmentEditor"]
         self.parent.contributors = ["CSpineSeg developers"]
-        self.parent.helpText = _(
-            "Segments vertebral bodies and intervertebral discs in cervical spine MRI, and keeps every correction. "
-            "Choose a dataset folder, find a patient, open an exam, segment or correct it, and accept the mask. "
-            "Images stay on this computer. This is research software, not a medical device."
-        )
-        self.parent.acknowledgementText = _(
-            "Made for the Duke University Cervical Spine MRI Segmentation Dataset. Built on 3D Slicer, MONAI, "
-            "PyTorch and NiBabel."
-        )
+        self.parent.helpText, self.parent.acknowledgementText = handling.describe_module()
 
 
 class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -46,7 +38,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def __init__(self, parent=None):
         self.logic = self.ui = self.timer = None
-        self.exams = []
+        self.exams, self.shown = [], False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -64,7 +56,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             (self.ui.findButton.clicked, self.onFind),
             (self.ui.patientEdit.returnPressed, self.onFind),
             (self.ui.openButton.clicked, self.onOpen),
-            (self.ui.segmentButton.clicked, self.onSegmentOrCancel),
+            (self.ui.segmentButton.clicked, self.onSegment),
             (self.ui.editorButton.clicked, self.onEditor),
             (self.ui.acceptButton.clicked, self.onAccept),
             (self.ui.laterButton.clicked, self.onSaveForLater),
@@ -75,24 +67,33 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def enter(self):
         """The user shows the module: nodes may have been deleted meanwhile."""
+        self.shown = True
         self.updateGui()
+
+    def exit(self):
+        """The user shows another module, to draw perhaps: nothing may change the scene unasked."""
+        self.shown = False
 
     def cleanup(self):
         """The module is unloaded or reloaded."""
         self.timer.stop()
-        self.logic.workplace.close()
         self.removeObservers()
+        self.logic.workplace.cancel()
+        self.onSceneStartClose()
 
     def onReload(self):
         """Reload the helper packages too; the module itself is reloaded by Slicer."""
+        self.cleanup()
         for name in [name for name in sys.modules if name.split(".")[0] in ("CSpineSegModule", "CSpineSegLib")]:
             del sys.modules[name]
         importlib.invalidate_caches()
         ScriptedLoadableModuleWidget.onReload(self)
 
-    def onSceneStartClose(self, caller, event):
-        self.logic.workplace.forget_scene()
-        self.updateGui()
+    @handler
+    def onSceneStartClose(self):
+        kept = self.logic.workplace.leave_scene(self.ui.annotatorEdit.text)
+        if kept is not None:
+            self.showStatus(*describe_kept(kept))
 
     def updateGui(self):
         """Enable what can be done now."""
@@ -100,7 +101,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         segmenting = self.logic.workplace.is_segmenting()
         self.ui.openButton.enabled = bool(self.exams)
         self.ui.segmentButton.enabled = opened or segmenting
-        self.ui.segmentButton.text = _("Cancel") if segmenting else _("Segment")
+        waiting = _("Open result") if self.logic.workplace.has_result() else _("Segment")
+        self.ui.segmentButton.text = _("Cancel") if segmenting else waiting
         self.ui.progressBar.visible = segmenting
         for button in (self.ui.editorButton, self.ui.acceptButton, self.ui.laterButton):
             button.enabled = opened
@@ -108,8 +110,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def showStatus(self, *texts):
         self.ui.statusLabel.text = " ".join(texts)
 
-    def examText(self, exam):
-        return f"{exam.stem} ({exam.source}, {self.logic.workplace.status(exam)})"
+    def examText(self, exam, status):
+        return f"{exam.stem} ({exam.source}, {status})"
 
     @handler
     def onChooseFolder(self):
@@ -124,8 +126,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         install.ensure()
         dataset = self.logic.openDataset(self.ui.folderEdit.text)
         self.exams = self.logic.findExams(self.ui.patientEdit.text)
-        for exam in self.exams:
-            self.ui.examCombo.addItem(self.examText(exam))
+        for exam, status in zip(self.exams, self.logic.workplace.statuses(self.exams), strict=True):
+            self.ui.examCombo.addItem(self.examText(exam, status))
         self.showStatus(_("{count} exams found.").format(count=len(self.exams)), *dataset.problems[:1])
 
     @handler
@@ -136,15 +138,18 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ):
             return
         exam = self.exams[self.ui.examCombo.currentIndex]
-        session = self.logic.openExam(exam)
-        self.showInViews(session)
-        self.showStatus(_("{exam} is open with {mask}.").format(exam=exam.stem, mask=describe_start(session.start)))
+        session = self.logic.openExam(exam, blind=self.ui.blindCheck.checked, annotator=self.ui.annotatorEdit.text)
+        handling.show_in_views(session)
+        self.showStatus(*describe_session(session))
 
     @handler
-    def onSegmentOrCancel(self):
+    def onSegment(self):
         if self.logic.workplace.is_segmenting():
             self.logic.workplace.cancel()
             self.showStatus(_("Cancelling ..."))
+            return
+        if self.logic.workplace.has_result():
+            self.openResult()
             return
         install.ensure(segmentation=True)
         self.logic.workplace.start_segmentation()
@@ -157,27 +162,29 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         event, running = self.logic.workplace.poll()
         if event is not None:
             self.ui.progressBar.value = round(100 * event.fraction)
-            text = _("{stage}, {percent} %").format(stage=event.stage, percent=round(100 * event.fraction))
-            if event.eta is not None:
-                text = _("{text}, about {seconds} s left").format(text=text, seconds=max(1, round(event.eta)))
-            self.showStatus(text)
+            self.showStatus(handling.describe_event(event))
         if not running:
             self.timer.stop()
             self.onSegmented()
 
     def onSegmented(self):
+        workplace = self.logic.workplace
         try:
-            exam, drawn = self.logic.workplace.finish(self.ui.annotatorEdit.text)
+            done = _("{exam} is segmented.").format(exam=workplace.finish().stem)
         except Cancelled as cancelled:
             self.showStatus(str(cancelled))
             return
-        session = self.logic.workplace.session
-        texts = [_("{exam} is segmented.").format(exam=exam.stem)]
-        if session is not None and session.exam.stem == exam.stem:
-            self.showInViews(session)
-        if drawn is not None:
-            texts.append(_("What was drawn before is kept as revision {number}.").format(number=drawn.number))
-        self.showStatus(*texts)
+        if not workplace.has_result():
+            self.showStatus(done)
+        elif self.shown and not workplace.is_changed():
+            self.openResult(done)
+        else:
+            self.showStatus(done, _("'Open result' shows it here; what is drawn is kept as a revision then."))
+
+    def openResult(self, *texts):
+        session, kept = self.logic.workplace.open_result(self.ui.annotatorEdit.text)
+        handling.show_in_views(session)
+        self.showStatus(*texts, *describe_session(session), *describe_kept(kept))
 
     @handler
     def onEditor(self):
@@ -198,13 +205,9 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def save(self, status, text):
         revision = self.logic.save(status, self.ui.annotatorEdit.text)
         for index, exam in enumerate(self.exams):
-            if exam.stem == self.logic.workplace.session.exam.stem:
-                self.ui.examCombo.setItemText(index, self.examText(exam))
+            if self.logic.workplace.is_open(exam):
+                self.ui.examCombo.setItemText(index, self.examText(exam, self.logic.workplace.status(exam)))
         self.showStatus(text.format(number=revision.number, file=revision.mask.name), *revision.warnings)
-
-    def showInViews(self, session):
-        if slicer.app.layoutManager() is not None:
-            slicer.util.setSliceViewerLayers(background=session.case.volume_node, fit=True, rotateToVolumePlane=True)
 
 
 class CSpineSegLogic(ScriptedLoadableModuleLogic):
@@ -220,13 +223,13 @@ class CSpineSegLogic(ScriptedLoadableModuleLogic):
     def findExams(self, patient=""):
         return self.workplace.exams(patient)
 
-    def openExam(self, exam):
-        return self.workplace.open_exam(exam)
+    def openExam(self, exam, model=None, blind=False, annotator=None):
+        return self.workplace.open_exam(exam, model, blind=blind, annotator=annotator)
 
     def segment(self):
-        """Segment the open exam and wait; Slicer does not respond meanwhile."""
+        """Segment the open exam, wait and open the mask; returns the exam and the revision of what was drawn before."""
         self.workplace.start_segmentation()
-        return self.workplace.finish()
+        return self.workplace.finish(), self.workplace.open_result()[1]
 
     def save(self, status="accepted", annotator=None):
         return self.workplace.save(status, annotator)

@@ -1,4 +1,4 @@
-"""What the user is told: that a button's work failed, in one sentence if it was to be expected; what was opened."""
+"""What the user is told and shown: that a button's work failed, in one sentence if it was expected; what opened."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
@@ -29,6 +30,29 @@ def handler(method: Callable[[Any], None]) -> Callable[..., None]:
     return wrapped
 
 
+def describe_event(event: Any) -> str:
+    """In words, how far the segmentation is: a :class:`CSpineSegLib.progress.Event`."""
+    text = _("{stage}, {percent} %").format(stage=event.stage, percent=round(100 * event.fraction))
+    if event.eta is None:
+        return text
+    return _("{text}, about {seconds} s left").format(text=text, seconds=max(1, round(event.eta)))
+
+
+def describe_session(session: Any) -> list[str]:
+    """In sentences, what was opened, and all that is to be known about it: a :class:`CSpineSegLib.session.Session`."""
+    text = _("{exam} is open with {mask}.").format(exam=session.exam.stem, mask=describe_start(session.start))
+    blind = [_("You are a second reader: nobody's correction is shown.")] if session.blind else []
+    return [text, *blind, *session.warnings]
+
+
+def describe_kept(revision: Any) -> list[str]:
+    """In sentences, what was saved unasked so that it is not lost: a revision, or None."""
+    if revision is None:
+        return []
+    text = _("What was drawn before is kept as revision {number}: {file}.")
+    return [text.format(number=revision.number, file=revision.mask.name), *revision.warnings]
+
+
 def describe_start(start: Any) -> str:
     """In words, the mask that an exam was opened with: a :class:`CSpineSegLib.review.masks.Mask`, or None."""
     if start is None:
@@ -39,3 +63,23 @@ def describe_start(start: Any) -> str:
         "predicted": _("the mask of the model {model}").format(model=start.model),
         "dataset": _("the mask of the dataset"),
     }[start.kind]
+
+
+def show_in_views(session: Any) -> None:
+    """Show the opened image in the slice views, if there are any."""
+    if slicer.app.layoutManager() is not None:
+        slicer.util.setSliceViewerLayers(background=session.case.volume_node, fit=True, rotateToVolumePlane=True)
+
+
+def describe_module() -> tuple[str, str]:
+    """The module's help and acknowledgement."""
+    purpose = _(
+        "Segments vertebral bodies and intervertebral discs in cervical spine MRI, and keeps every correction. "
+        "Choose a dataset folder, find a patient, open an exam, segment or correct it, and accept the mask. "
+        "Images stay on this computer. This is research software, not a medical device."
+    )
+    thanks = _(
+        "Made for the Duke University Cervical Spine MRI Segmentation Dataset. Built on 3D Slicer, MONAI, "
+        "PyTorch and NiBabel."
+    )
+    return purpose, thanks

@@ -2,8 +2,9 @@
 
     Slicer --no-main-window --python-script headless.py segment --all --dataset DIR
 
-It takes the words of `cspineseg`; segmentation runs in a process of its own, everything else in Slicer itself. One
-command more loads an exam into Slicer's scene, checks that no voxel changed, and keeps a picture or the scene:
+It takes the words of `cspineseg` and runs them in a process of its own, so that torch never enters Slicer's. One
+command more runs in Slicer itself: it loads an exam into the scene, checks that no voxel changed, and keeps a picture
+or the scene:
 
     Slicer --no-main-window --python-script headless.py open PATIENT --dataset DIR --picture FILE.png --scene FILE.mrb
 
@@ -13,7 +14,6 @@ Words that Slicer itself knows (--help, --version, ...) never reach a script; pu
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -28,8 +28,8 @@ if _module not in sys.path:
 import CSpineSegModule  # noqa: E402, F401  (finds the library)
 from CSpineSegLib.cli.main import BAD_INPUT, DONE, FAILED  # noqa: E402
 from CSpineSegLib.errors import CSpineSegError, InputError, WriteError  # noqa: E402
-from CSpineSegLib.jobs.child import command, environment  # noqa: E402
-from CSpineSegModule.logic import python_slicer  # noqa: E402
+from CSpineSegLib.jobs.child import relay  # noqa: E402
+from CSpineSegModule.logic import in_slicer, python_slicer  # noqa: E402
 
 
 def run(arguments: Sequence[str], exit: Callable[[int], Any] | None = None) -> int:
@@ -66,17 +66,7 @@ def _command(words: list[str]) -> int:
         install.ensure(segmentation=name in ("segment", "demo"), interactive=False)
     if name == "open":
         return _open(words[1:])
-    if name == "segment":
-        # torch must never be loaded into Slicer's own process.
-        return subprocess.run(command(words, python_slicer()), env=environment(), check=False).returncode
-    from CSpineSegLib.cli import main
-
-    return main(words)
-
-
-def in_slicer() -> bool:
-    """True inside the Slicer application, False on slicer-core."""
-    return hasattr(sys.modules.get("slicer"), "app")
+    return relay(words, python_slicer())
 
 
 class _Parser(argparse.ArgumentParser):

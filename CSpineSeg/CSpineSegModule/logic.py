@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from CSpineSegLib.errors import Cancelled, CSpineSegError, InputError
 from CSpineSegLib.progress import Event
 
-__all__ = ["CSpineSegError", "Cancelled", "Workplace", "python_slicer"]
+__all__ = ["CSpineSegError", "Cancelled", "Workplace", "in_slicer", "python_slicer"]
 
 
 class Workplace:
@@ -27,6 +29,9 @@ class Workplace:
         self._saved: Any = None
         self._job: Any = None
         self._job_exam: Any = None
+        self._result: tuple[Any, str] | None = None
+        # Folders of the datasets opened so far, by where their results go: exams of different ones share names.
+        self._roots: dict[Path, Path] = {}
         self.dataset: Any = None
 
     # Dataset
@@ -38,6 +43,7 @@ class Workplace:
         if not str(folder).strip():
             raise InputError("No dataset folder is chosen; choose the folder that holds 'extracted'.")
         self.dataset = Dataset.open(Path(folder))
+        self._roots[self.dataset.processed] = self.dataset.root
         return self.dataset
 
     def exams(self, patient: str = "") -> list[Any]:
@@ -53,6 +59,14 @@ class Workplace:
 
         return status.of(exam).status
 
+    def statuses(self, exams: Iterable[Any]) -> list[str]:
+        """The review status of each of these exams of the dataset, from one look at its folders."""
+        from CSpineSegLib.review import worklist
+
+        table = worklist.table(self.dataset)
+        known = dict(zip(table["stem"], table["status"], strict=True))
+        return [known[exam.stem] for exam in exams]
+
     # The open exam
 
     @property
@@ -64,18 +78,35 @@ class Workplace:
                 self._session = self._saved = None
         return self._session
 
-    def open_exam(self, exam: Any, model: str | None = None) -> Any:
-        """Load an exam and its mask (with `model`: that model's) into the scene; what was open before is closed."""
+    def is_open(self, exam: Any) -> bool:
+        """True if this exam is the open one; an exam of the same name in another dataset is not."""
+        session = self.session
+        return session is not None and _same(session.exam, exam)
+
+    def open_exam(
+        self, exam: Any, model: str | None = None, *, blind: bool = False, annotator: str | None = None
+    ) -> Any:
+        """Load an exam and a mask of it into the scene; what was open before is closed.
+
+        Parameters
+        ----------
+        model : start from this model's mask and not from the latest work.
+        blind : a second reader, who starts from the source mask without seeing anybody's correction.
+        annotator : who opens it; the login name by default.
+        """
         from CSpineSegLib import scene
         from CSpineSegLib import session as sessions
 
         if self._context is None:
             self._context = scene.Context.create()
         before = self.session
-        opened = sessions.open_exam(exam, self._context, model=model)
+        opened = sessions.open_exam(exam, self._context, model=model, blind=blind, annotator=_name(annotator))
         if before is not None:
             scene.close_case(self._context, before.case)
         self._session, self._saved = opened, opened.mask().array
+        shown = opened.start.model if opened.start is not None and opened.start.kind == "predicted" else None
+        if self._result is not None and _same(exam, self._result[0]) and shown == self._result[1]:
+            self._result = None
         return opened
 
     def is_changed(self) -> bool:
@@ -90,13 +121,19 @@ class Workplace:
         from CSpineSegLib import session as sessions
 
         session = self._need_session()
-        revision = sessions.save(session, status=status, annotator=annotator or None)
+        revision = sessions.save(session, status=status, annotator=_name(annotator))
         self._saved = session.mask().array
         return revision
 
-    def forget_scene(self) -> None:
-        """The scene is being closed: its nodes must not be used any more."""
-        self._session = self._saved = None
+    def leave_scene(self, annotator: str | None = None) -> Any:
+        """The scene is being closed, and its nodes still exist: what was drawn is saved, as a revision in review.
+
+        Returns that revision, or None if nothing was drawn. The exam is open no more, even if the save fails.
+        """
+        try:
+            return self.save("in review", annotator) if self.is_changed() else None
+        finally:
+            self._session = self._saved = None
 
     # Segmentation
 
@@ -107,9 +144,10 @@ class Workplace:
         if self._job is not None:
             raise CSpineSegError("An exam is being segmented already; wait for it, or cancel it.")
         exam = self._need_session().exam
-        if exam.patient_id is None:
+        root = self._roots.get(exam.processed)
+        if exam.patient_id is None or root is None:
             raise InputError("Only exams of a dataset are segmented here; use 'cspineseg segment' for single files.")
-        words = ["segment", exam.stem, "--dataset", str(self.dataset.root)]
+        words = ["segment", exam.stem, "--dataset", str(root)]
         self._job = ChildJob(words, python=self._python or python_slicer())
         self._job_exam = exam
 
@@ -128,14 +166,12 @@ class Workplace:
         if self._job is not None:
             self._job.cancel()
 
-    def finish(self, annotator: str | None = None) -> tuple[Any, Any]:
-        """Wait for the segmentation and open its mask as a new segmentation, if its exam is still the open one.
-
-        Voxels that were drawn and not saved meanwhile are saved first, as a revision in review.
+    def finish(self) -> Any:
+        """Wait for the segmentation; its mask is then on disk, and the scene is as it was: see :meth:`open_result`.
 
         Returns
         -------
-        The segmented exam, and that revision or None.
+        The segmented exam.
 
         Raises
         ------
@@ -148,18 +184,34 @@ class Workplace:
             result = job.result()
         finally:
             self._job = self._job_exam = None
-        drawn = None
-        session = self.session
-        if session is not None and session.exam.stem == exam.stem:
-            if self.is_changed():
-                drawn = self.save("in review", annotator)
-            self.open_exam(exam, model=Path(result["results"][0]["mask"]).parent.name)
-        return exam, drawn
+        self._result = exam, Path(result["results"][0]["mask"]).parent.name
+        return exam
 
-    def close(self) -> None:
-        """Stop what runs; the child ends by itself."""
+    def has_result(self) -> bool:
+        """True if the open exam was segmented and the mask was not opened yet."""
+        return self._result is not None and self.is_open(self._result[0])
+
+    def open_result(self, annotator: str | None = None) -> tuple[Any, Any]:
+        """Open the mask of the finished segmentation as a new segmentation of the open exam.
+
+        Voxels that were drawn and not saved are saved first, as a revision in review.
+
+        Returns
+        -------
+        The session now open, and that revision or None.
+        """
+        if not self.has_result():
+            raise CSpineSegError("There is no new segmentation of the open exam.")
+        exam, model = self._result
+        drawn = self.save("in review", annotator) if self.is_changed() else None
+        # Whether or not it can be opened: the exam can be segmented again.
+        self._result = None
+        return self.open_exam(exam, model, blind=self._session.blind, annotator=annotator), drawn
+
+    def close(self, annotator: str | None = None) -> Any:
+        """Stop what runs, where the child ends by itself, and save what was drawn: see :meth:`leave_scene`."""
         self.cancel()
-        self.forget_scene()
+        return self.leave_scene(annotator)
 
     def _need_session(self) -> Any:
         if self.session is None:
@@ -167,6 +219,28 @@ class Workplace:
         return self._session
 
 
+def _same(first: Any, second: Any) -> bool:
+    return (first.stem, first.processed) == (second.stem, second.processed)
+
+
+def _name(annotator: str | None) -> str | None:
+    """What a form's field says; None, which is the login name, if it says nothing."""
+    return (annotator or "").strip() or None
+
+
+def in_slicer() -> bool:
+    """True inside the Slicer application, False on slicer-core."""
+    return hasattr(sys.modules.get("slicer"), "app")
+
+
 def python_slicer() -> str | None:
-    """Slicer's own Python for child processes; None outside Slicer, where the running interpreter serves."""
-    return shutil.which("PythonSlicer")
+    """Slicer's own Python for child processes; None outside Slicer, where the running interpreter serves.
+
+    Raises
+    ------
+    CSpineSegError : it is not where Slicer puts it; the running executable is then Slicer and no interpreter.
+    """
+    found = shutil.which("PythonSlicer")
+    if found is None and in_slicer():
+        raise CSpineSegError("Slicer's own Python, PythonSlicer, was not found on the search path; reinstall Slicer.")
+    return found

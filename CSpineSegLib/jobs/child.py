@@ -37,6 +37,40 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONUTF8": "1", "PYTHONPATH": search}
 
 
+def relay(arguments: Sequence[str], python: str | None = None) -> int:
+    """Run a command to its end, print line by line what it says, and return its exit code.
+
+    For programs whose own streams are no files that a process could inherit and that only their main thread may use,
+    as Slicer's. Ctrl-C reaches the child as well; it has ten seconds to end.
+    """
+    said: queue.Queue[tuple[Any, str | None]] = queue.Queue()
+
+    def read(source: Any, target: Any) -> None:
+        for line in source:
+            said.put((target, line))
+        said.put((target, None))
+
+    process = _start(command(arguments, python), creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0))
+    try:
+        sources = {process.stdout: sys.stdout, process.stderr: sys.stderr}
+        for streams in sources.items():
+            threading.Thread(target=read, args=streams, daemon=True).start()
+        still_open = len(sources)
+        while still_open:
+            target, line = said.get()
+            if line is None:
+                still_open -= 1
+            else:
+                target.write(line)
+                target.flush()
+        return process.wait()
+    finally:
+        try:
+            process.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
 class ChildJob:
     """One command, started at once.
 
@@ -55,19 +89,8 @@ class ChildJob:
         self._said: list[str] = []
         self._answer: list[str] = []
         self._cancelled = False
-        try:
-            self._process = subprocess.Popen(
-                [*command(arguments, python), "--json", "--events"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                env=environment(),
-                **_own_group(),
-            )
-        except OSError as error:
-            raise CSpineSegError(f"Python could not be started for the work ({error}); reinstall Slicer.") from error
+        words = [*command(arguments, python), "--json", "--events"]
+        self._process = _start(words, stdin=subprocess.PIPE, **_own_group())
         self._readers = [
             threading.Thread(target=self._read_events, daemon=True),
             threading.Thread(target=self._read_answer, daemon=True),
@@ -147,6 +170,15 @@ class ChildJob:
 
     def _read_answer(self) -> None:
         self._answer.extend(self._process.stdout)
+
+
+def _start(words: list[str], **options: Any) -> subprocess.Popen:
+    """A process whose output is read as UTF-8; CSpineSegError if it cannot be started."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    try:
+        return subprocess.Popen(words, encoding="utf-8", errors="replace", env=environment(), **pipes, **options)
+    except OSError as error:
+        raise CSpineSegError(f"Python could not be started for the work ({error}); reinstall Slicer.") from error
 
 
 def _own_group() -> dict[str, Any]:

@@ -12,7 +12,7 @@ import re
 import sys
 import types
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -78,6 +78,7 @@ class Slicer:
     installed: list[SimpleNamespace] = field(default_factory=list)
     declines: bool = False
     editor: Any = None
+    leave: Callable[[], None] = lambda: None
 
 
 def _scripted_module(slicer: Slicer) -> types.ModuleType:
@@ -231,11 +232,15 @@ def slicer_app(monkeypatch) -> Iterator[Slicer]:
         state.questions.append(text)
         return state.answer
 
+    def select(module: str) -> None:
+        state.leave()
+        state.selected.append(module)
+
     for name, value in {
         "childWidgetVariables": _child_widgets,
         "errorDisplay": error,
         "confirmOkCancelDisplay": confirm,
-        "selectModule": state.selected.append,
+        "selectModule": select,
         "setSliceViewerLayers": lambda *words, **names: state.views.append(layers.bind(*words, **names).arguments),
     }.items():
         monkeypatch.setattr(slicer.util, name, value)

@@ -59,7 +59,7 @@ def test_every_widget_that_the_code_names_is_in_the_form_and_every_slot_exists()
     named = dict(re.findall(r'<widget class="(\w+)" name="(\w+)"', form))
     assert used <= set(re.findall(r'<widget class="\w+" name="(\w+)"', form))
     assert all(kind.startswith("Q") for kind in named)
-    unused = {name for name in re.findall(r'name="(\w+(?:Button|Edit|Combo|Bar))"', form)} - used
+    unused = {name for name in re.findall(r'name="(\w+(?:Button|Edit|Combo|Bar|Check))"', form)} - used
     assert unused == set()
 
 

@@ -2,112 +2,23 @@
 
 from __future__ import annotations
 
-import re
+import getpass
+import shutil
 import sys
 
 import numpy as np
 import pytest
 from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
-from module_standins import MODULE_FOLDER, StrictObject, load_module, slicer_app  # noqa: F401  (fixture)
+from module_person import PATIENT, nodes, person, revisions  # noqa: F401  (fixture)
+from module_standins import slicer_app  # noqa: F401  (fixture)
 
 from CSpineSegLib import jobs, model, volume
-from CSpineSegLib.review import records
-
-PATIENT = "900001"
-
-
-class Person:
-    """Hands and eyes of a user: types, clicks, reads."""
-
-    def __init__(self, module, app, root):
-        from PySide6 import QtTest, QtWidgets
-
-        self.module, self.app, self.root = module, app, root
-        self.test = QtTest.QTest
-        self.parent = QtWidgets.QWidget()
-        QtWidgets.QVBoxLayout(self.parent)
-        self.widget = module.CSpineSegWidget(self.parent)
-        self.widget.setup()
-        self.parent.show()
-        self.logic = self.widget.logic.workplace
-
-    def part(self, name):
-        return getattr(self.widget.ui, name)
-
-    def click(self, name):
-        from PySide6 import QtCore
-
-        button = self.part(name).wrapped
-        assert button.isEnabled(), f"{name} cannot be clicked now"
-        self.test.mouseClick(button, QtCore.Qt.MouseButton.LeftButton)
-
-    def type(self, name, text):
-        edit = self.part(name).wrapped
-        edit.clear()
-        # QTest has keys for ASCII only; the rest comes from an input method, or is pasted.
-        self.test.keyClicks(edit, text) if text.isascii() else edit.insert(text)
-
-    def wait(self, happened, seconds=300):
-        for _ in range(seconds * 20):
-            if happened():
-                return True
-            self.test.qWait(50)
-        return False
-
-    @property
-    def status(self):
-        return self.part("statusLabel").text
-
-    def enabled(self):
-        names = ("openButton", "segmentButton", "editorButton", "acceptButton", "laterButton")
-        return {name.removesuffix("Button") for name in names if self.part(name).enabled}
-
-    def find(self, patient=PATIENT):
-        self.type("folderEdit", str(self.root))
-        self.type("patientEdit", patient)
-        self.click("findButton")
-
-    def open(self, patient=PATIENT):
-        self.find(patient)
-        self.click("openButton")
-        assert self.app.errors == []
-        return self.logic.session
-
-    def paint(self):
-        """Add a block of voxels to the bodies in the scene and return the mask as it should now be."""
-        from CSpineSegLib import scene
-
-        session = self.logic.session
-        expected = session.mask().array.copy()
-        centre = session.image.affine @ [*(np.array(session.image.shape) // 2), 1]
-        scene.Editor(session.context, session.case).paint_sphere("bodies", centre[:3], 6.0)
-        now = session.mask().array
-        assert not np.array_equal(now, expected)
-        return now.copy()
-
-
-@pytest.fixture
-def person(slicer_app, sample_dataset):  # noqa: F811
-    someone = Person(load_module(), slicer_app, sample_dataset.root)
-    yield someone
-    someone.widget.cleanup()
-    someone.parent.close()
-    assert slicer_app.uncaught == []
-
+from CSpineSegLib.review import events
 
 segmenting = pytest.mark.usefixtures("quick_model")
 
 
-def nodes(app, name="vtkMRMLSegmentationNode"):
-    scene = app.context.scene
-    return [scene.GetNthNodeByClass(index, name) for index in range(scene.GetNumberOfNodesByClass(name))]
-
-
-def revisions(session):
-    return records.history(session.exam)
-
-
-def test_at_first_only_finding_is_possible(person):
+def test_at_first_only_finding_is_possible(person):  # noqa: F811
     assert person.enabled() == set()
     assert person.part("segmentButton").text == "Segment"
     assert not person.part("progressBar").visible
@@ -123,7 +34,7 @@ def test_the_chosen_folder_is_shown_and_escape_changes_nothing(person, slicer_ap
     assert person.part("folderEdit").text == "/données/cspineseg"
 
 
-def test_a_patient_is_found_by_a_short_id_and_by_enter(person):
+def test_a_patient_is_found_by_a_short_id_and_by_enter(person):  # noqa: F811
     from PySide6 import QtCore
 
     person.find(PATIENT)
@@ -181,6 +92,55 @@ def test_an_opened_exam_is_in_the_scene_and_in_the_views(person, slicer_app):  #
     assert person.status == f"{session.exam.stem} is open with the mask of the dataset."
 
 
+def test_the_annotator_is_written_when_an_exam_is_opened(person):  # noqa: F811
+    person.type("annotatorEdit", " Zoë ")
+    session = person.open()
+    assert [event.annotator for event in events.history(session.exam)] == ["Zoë"]
+    person.type("annotatorEdit", "  ")
+    person.click("openButton")
+    assert person.app.errors == []
+    assert [event.annotator for event in events.history(session.exam)] == ["Zoë", getpass.getuser()]
+
+
+def test_a_second_reader_sees_nobodys_correction_and_is_recorded_as_blind(person):  # noqa: F811
+    person.type("annotatorEdit", "first")
+    session = person.open()
+    person.paint()
+    person.click("acceptButton")
+    person.type("annotatorEdit", "second")
+    person.part("blindCheck").checked = True
+    blind = person.open()
+    assert np.array_equal(blind.mask().array, volume.read_mask(session.exam.mask).array)
+    assert person.status.endswith("You are a second reader: nobody's correction is shown.")
+    drawn = person.paint()
+    person.click("laterButton")
+    known = [(revision.annotator, revision.blind) for revision in revisions(blind)]
+    assert known == [("first", False), ("second", True)]
+    assert np.array_equal(person.open().mask().array, drawn), "one's own blind reading goes on"
+    person.part("blindCheck").checked = False
+    assert not person.open().blind
+
+
+@segmenting
+def test_what_was_noticed_on_opening_is_shown(person):  # noqa: F811
+    exam = person.open().exam
+    jobs.segment(exam, model.load(jobs.DEFAULT_MODEL))
+    predicted = exam.predicted(jobs.DEFAULT_MODEL)
+    volume.write(volume.read_mask(exam.mask), predicted)
+    person.click("openButton")
+    warnings = person.logic.session.warnings
+    assert any(jobs.DEFAULT_MODEL in sentence for sentence in warnings)
+    assert all(sentence in person.status for sentence in warnings)
+
+
+def test_what_was_noticed_on_saving_is_shown(person):  # noqa: F811
+    exam = person.open().exam
+    jobs.correct(exam, shutil.copy(exam.mask, person.root.parent / "edited.nii.gz"), annotator="somebody else")
+    person.paint()
+    person.click("acceptButton")
+    assert "somebody else" in person.status
+
+
 def test_opening_another_exam_replaces_the_first(person, slicer_app):  # noqa: F811
     first = person.open()
     person.find("")
@@ -191,7 +151,7 @@ def test_opening_another_exam_replaces_the_first(person, slicer_app):  # noqa: F
     assert person.logic.session.exam.stem != first.exam.stem
 
 
-def test_accept_saves_what_was_drawn_and_says_where(person):
+def test_accept_saves_what_was_drawn_and_says_where(person):  # noqa: F811
     session = person.open()
     drawn = person.paint()
     person.type("annotatorEdit", "Zoë")
@@ -204,7 +164,7 @@ def test_accept_saves_what_was_drawn_and_says_where(person):
     assert not person.logic.is_changed()
 
 
-def test_save_for_later_is_a_revision_in_review_that_opens_again(person):
+def test_save_for_later_is_a_revision_in_review_that_opens_again(person):  # noqa: F811
     session = person.open()
     drawn = person.paint()
     person.click("laterButton")
@@ -236,28 +196,6 @@ def test_the_segment_editor_gets_the_nodes_of_the_open_exam(person, slicer_app):
         "segmentation": session.case.segmentation_node,
         "volume": session.case.volume_node,
     }
-
-
-@segmenting
-def test_segmenting_shows_progress_and_opens_the_result_without_losing_what_was_drawn(person, slicer_app):  # noqa: F811
-    session = person.open()
-    drawn = person.paint()
-    person.click("segmentButton")
-    assert person.part("segmentButton").text == "Cancel" and person.part("progressBar").visible
-    seen = set()
-    assert person.wait(lambda: seen.add(person.status) or not person.logic.is_segmenting())
-    assert slicer_app.errors == []
-    assert any(re.search(r", \d+ %", text) for text in seen)
-    result = person.logic.session
-    assert result is not session and result.start.kind == "predicted"
-    assert result.case.segmentation_node is not session.case.segmentation_node
-    assert np.array_equal(result.mask().array, volume.read_mask(result.start.path).array)
-    (kept,) = revisions(result)
-    assert kept.status == "in review"
-    assert np.array_equal(volume.read_mask(kept.mask).array, drawn)
-    assert "is segmented." in person.status and "kept as revision 1" in person.status
-    assert person.part("segmentButton").text == "Segment" and not person.part("progressBar").visible
-    assert not person.widget.timer.active
 
 
 @segmenting
