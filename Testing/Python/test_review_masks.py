@@ -7,7 +7,6 @@ import os
 import pytest
 import review_cases as cases
 
-from CSpineSegLib import volume
 from CSpineSegLib.errors import InputError
 from CSpineSegLib.review import masks
 

@@ -80,6 +80,21 @@ def test_the_status_follows_revisions_and_events_in_the_order_of_time(exam):
     ]
 
 
+def test_looking_at_an_exam_that_is_not_unreviewed_is_no_change(exam):
+    events.record(exam, "opened", annotator="Anna")
+    assert status.of(exam).annotator == "Anna"
+    for change in (
+        lambda: cases.save(exam, 1, annotator="Anna"),
+        lambda: events.record(exam, "rejected", annotator="Anna"),
+    ):
+        time.sleep(0.002)
+        change()
+        before = status.of(exam)
+        time.sleep(0.002)
+        events.record(exam, "opened", annotator="Bo")
+        assert status.of(exam) == before and before.annotator == "Anna"
+
+
 def test_revisions_keep_the_order_of_their_numbers_even_if_clocks_disagree(exam):
     first, second = cases.save(exam, 1, status="in review"), cases.save(exam, 2, status="accepted")
     early = records.format_time(first.saved - timedelta(hours=2))

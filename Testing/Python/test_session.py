@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from CSpineSegLib import jobs, model, session, volume
+from CSpineSegLib import files, jobs, model, scene, session, volume
 from CSpineSegLib.dataset import Dataset, exam_from_file
 from CSpineSegLib.errors import InputError
 from CSpineSegLib.review import masks, records, status
@@ -70,6 +73,114 @@ def test_a_prediction_is_opened_corrected_and_names_its_model(sample_dataset):
     revision = session.save(opened, annotator="ab")
     assert revision.content["model"] == {"name": bundle.name, "sha256": bundle.sha256}
     assert exam.predicted(bundle.name).read_bytes() == revision.mask.read_bytes()
+
+
+def test_a_session_names_the_prediction_that_it_showed_even_if_it_is_made_anew_meanwhile(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    shown = predict(exam, exam.mask)
+    opened = session.open_exam(exam, model="net")
+    empty = volume.read_mask(exam.mask)
+    predict(exam, volume.like(empty, np.zeros_like(empty.array)))
+    content = session.save(opened, annotator="ab").content
+    assert content["parent"]["sha256"] == shown and content["model"]["name"] == "net"
+    assert content["voxels_added"] == content["voxels_removed"] == {"bodies": 0, "discs": 0}
+
+
+def test_a_session_that_began_from_nothing_stays_so_if_a_prediction_appears(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    drawn = volume.read_mask(exam.mask)
+    exam.mask.unlink()
+    exam = Dataset.open(sample_dataset.root).exam(exam.stem)
+    opened = session.open_exam(exam)
+    predict(exam, drawn)
+    content = session.save(opened, annotator="ab").content
+    assert opened.start.revision.number == 1
+    assert content["parent"] is None and content["model"] is None
+
+
+def predict(exam, mask) -> str:
+    """Write a mask as the model "net" would; returns its SHA-256."""
+    mask = mask if isinstance(mask, volume.Volume) else volume.read_mask(mask)
+    digest = volume.write(mask, exam.predicted("net"))
+    record = {"mask": {"sha256": digest, "replaces": None}, "model": {"name": "net", "sha256": "ef" * 32}}
+    files.write_json(exam.predicted_record("net"), record)
+    return digest
+
+
+def test_after_a_save_the_session_goes_on_from_that_revision_and_its_clock_starts_again(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    opened = session.open_exam(exam, annotator="ab")
+    time.sleep(0.3)
+    first = session.save(opened, status="in review", annotator="ab")
+    assert opened.start.revision == first and opened.seconds < 0.3 <= first.content["active_seconds"]
+    Editor(opened.context, opened.case).paint_voxels("bodies", np.ones(opened.image.shape, bool), erase=True)
+    second = session.save(opened, annotator="ab")
+    assert second.content["parent"] == {
+        "file": f"processed/corrected/revisions/{first.mask.name}",
+        "sha256": first.sha256,
+        "revision": 1,
+    }
+    assert second.content["voxels_removed"]["bodies"] == int((_source(exam) == 1).sum())
+    assert second.content["started"] >= first.content["ended"]
+    assert not second.raced and second.warnings == ()
+
+
+def test_a_blind_reader_resumes_under_the_own_name_alone(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    opened = session.open_exam(exam, blind=True, annotator="cd")
+    Editor(opened.context, opened.case).paint_voxels("bodies", np.ones(opened.image.shape, bool), erase=True)
+    draft = session.save(opened, status="in review", annotator="cd")
+    assert session.save(opened, status="in review", annotator="cd").content["parent"]["sha256"] == draft.sha256
+    assert session.open_exam(exam, blind=True, annotator="cd").start.revision.number == 2
+    for start in (session.open_exam(exam, blind=True, annotator="ef").start, session.open_exam(exam).start):
+        assert start.kind == "dataset"
+
+
+def test_the_event_names_who_opened(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    session.open_exam(exam, annotator="cd")
+    assert (status.of(exam).status, status.of(exam).annotator) == ("in review", "cd")
+
+
+def test_an_exam_of_a_dataset_that_cannot_be_written_opens_with_a_warning(sample_dataset, monkeypatch):
+    exam = sample_dataset.exams()[0]
+
+    def failing(*_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(files, "_write_bytes", failing)
+    opened = session.open_exam(exam)
+    assert np.array_equal(opened.mask().array, _source(exam))
+    assert "nothing can be saved" in opened.warnings[-1] and "\n" not in opened.warnings[-1]
+    assert status.of(exam).status == "unreviewed"
+
+
+def test_an_opening_that_fails_leaves_no_node_behind(sample_dataset, monkeypatch):
+    exam = sample_dataset.exams()[0]
+    context = scene.Context.create()
+    with pytest.raises(InputError, match="annotator"):
+        session.open_exam(exam, context, annotator=" ")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    before = context.scene.GetNumberOfNodes()
+    monkeypatch.setattr(files, "_write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        session.open_exam(exam, context)
+    assert context.scene.GetNumberOfNodesByClass("vtkMRMLVolumeNode") == 0
+    assert context.scene.GetNumberOfNodesByClass("vtkMRMLSegmentationNode") == 0
+    assert context.scene.GetNumberOfNodes() <= before + 1, "at most the shared list of nodes by patient"
+
+
+def test_a_prediction_edited_outside_is_not_opened_but_mentioned(sample_dataset):
+    exam = sample_dataset.exams()[0]
+    mask = volume.read_mask(exam.mask)
+    predict(exam, mask)
+    volume.write(volume.like(mask, np.zeros_like(mask.array)), exam.predicted("net"))
+    opened = session.open_exam(exam)
+    assert opened.start.kind == "dataset"
+    assert "cspineseg correct" in opened.warnings[-1]
 
 
 def test_an_exam_without_image_is_refused_by_name(sample_dataset):
