@@ -78,8 +78,9 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """The module is unloaded or reloaded."""
         self.timer.stop()
         self.removeObservers()
-        self.logic.workplace.cancel()
-        self.onSceneStartClose()
+        # At the end of Slicer the widgets may be gone already.
+        with slicer.util.tryWithErrorDisplay(_("What was drawn could not be saved.")):
+            self.logic.workplace.close()
 
     def onReload(self):
         """Reload the helper packages too; the module itself is reloaded by Slicer."""
@@ -110,9 +111,6 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def showStatus(self, *texts):
         self.ui.statusLabel.text = " ".join(texts)
 
-    def examText(self, exam, status):
-        return f"{exam.stem} ({exam.source}, {status})"
-
     @handler
     def onChooseFolder(self):
         folder = qt.QFileDialog.getExistingDirectory(self.parent, _("Dataset folder"), self.ui.folderEdit.text)
@@ -127,7 +125,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         dataset = self.logic.openDataset(self.ui.folderEdit.text)
         self.exams = self.logic.findExams(self.ui.patientEdit.text)
         for exam, status in zip(self.exams, self.logic.workplace.statuses(self.exams), strict=True):
-            self.ui.examCombo.addItem(self.examText(exam, status))
+            self.ui.examCombo.addItem(handling.describe_exam(exam, status))
         self.showStatus(_("{count} exams found.").format(count=len(self.exams)), *dataset.problems[:1])
 
     @handler
@@ -206,7 +204,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         revision = self.logic.save(status, self.ui.annotatorEdit.text)
         for index, exam in enumerate(self.exams):
             if self.logic.workplace.is_open(exam):
-                self.ui.examCombo.setItemText(index, self.examText(exam, self.logic.workplace.status(exam)))
+                self.ui.examCombo.setItemText(index, handling.describe_exam(exam, self.logic.workplace.status(exam)))
         self.showStatus(text.format(number=revision.number, file=revision.mask.name), *revision.warnings)
 
 

@@ -30,6 +30,11 @@ def handler(method: Callable[[Any], None]) -> Callable[..., None]:
     return wrapped
 
 
+def describe_exam(exam: Any, status: str) -> str:
+    """An exam's line in the list of those found."""
+    return f"{exam.stem} ({exam.source}, {status})"
+
+
 def describe_event(event: Any) -> str:
     """In words, how far the segmentation is: a :class:`CSpineSegLib.progress.Event`."""
     text = _("{stage}, {percent} %").format(stage=event.stage, percent=round(100 * event.fraction))

@@ -27,6 +27,7 @@ class Workplace:
         self._context: Any = None
         self._session: Any = None
         self._saved: Any = None
+        self._annotator: str | None = None
         self._job: Any = None
         self._job_exam: Any = None
         self._result: tuple[Any, str] | None = None
@@ -103,7 +104,7 @@ class Workplace:
         opened = sessions.open_exam(exam, self._context, model=model, blind=blind, annotator=_name(annotator))
         if before is not None:
             scene.close_case(self._context, before.case)
-        self._session, self._saved = opened, opened.mask().array
+        self._session, self._saved, self._annotator = opened, opened.mask().array, _name(annotator)
         shown = opened.start.model if opened.start is not None and opened.start.kind == "predicted" else None
         if self._result is not None and _same(exam, self._result[0]) and shown == self._result[1]:
             self._result = None
@@ -208,10 +209,10 @@ class Workplace:
         self._result = None
         return self.open_exam(exam, model, blind=self._session.blind, annotator=annotator), drawn
 
-    def close(self, annotator: str | None = None) -> Any:
-        """Stop what runs, where the child ends by itself, and save what was drawn: see :meth:`leave_scene`."""
+    def close(self) -> Any:
+        """Stop what runs, where the child ends by itself, and save what was drawn by who opened it."""
         self.cancel()
-        return self.leave_scene(annotator)
+        return self.leave_scene(self._annotator)
 
     def _need_session(self) -> Any:
         if self.session is None:

@@ -151,12 +151,17 @@ def test_a_scene_that_closes_and_a_disk_that_fails_are_reported(person):  # noqa
     assert person.logic.session is None and person.enabled() == {"open"}
 
 
-def test_reloading_the_module_keeps_what_was_drawn(person):  # noqa: F811
+def test_unloading_the_module_keeps_what_was_drawn_even_if_its_form_is_gone(person, monkeypatch):  # noqa: F811
+    person.type("annotatorEdit", "Zoë")
     session = person.open()
     drawn = person.paint()
-    person.widget.cleanup()
+    with monkeypatch.context() as gone:
+        gone.setattr(person.widget, "ui", None)
+        person.widget.cleanup()
+    assert person.app.errors == []
     (kept,) = revisions(session)
-    assert kept.status == "in review" and np.array_equal(volume.read_mask(kept.mask).array, drawn)
+    assert (kept.status, kept.annotator) == ("in review", "Zoë")
+    assert np.array_equal(volume.read_mask(kept.mask).array, drawn)
 
 
 def test_finding_a_whole_dataset_reads_no_mask(person, monkeypatch):  # noqa: F811
