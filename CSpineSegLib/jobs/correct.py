@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,8 +48,12 @@ def correct(
     edited = Path(edited)
     began = datetime.now(UTC)
     who = people.annotator_name(annotator)
+    digest = None
+    # Hashed before it is read, so that what is drawn into the file afterwards never counts as taken over. A file that
+    # cannot be hashed cannot be read either, which the next line puts into a sentence.
+    with contextlib.suppress(OSError):
+        digest = files.sha256(edited)
     mask = volume.read_mask(edited)
-    digest = files.sha256(edited)
     origin, warnings = _origin(exam, edited, parent, blind, annotator, who)
     revision = revisions.save(
         exam,

@@ -209,3 +209,32 @@ def test_the_commands_take_a_gold_list_a_parent_and_no_time(exam, tmp_path, caps
     assert main(["metrics", cases.STEM, *words]) == 0
     assert json.loads(capsys.readouterr().out)[0]["kind"] == "accepted"
     assert len(records.history(exam)) == 3
+
+
+def test_metrics_of_a_gold_exam_are_those_of_the_experts_mask_and_not_of_a_prediction(exam, tmp_path, capsys):
+    gold = tmp_path / "gold list.txt"
+    gold.write_text(cases.STEM + "\n", encoding="utf-8")
+    cases.predict(exam, "net", 5)
+    words = ["metrics", cases.STEM, "--dataset", str(tmp_path), "--json"]
+    kinds = []
+    for more in ([], ["--gold-list", str(gold)]):
+        assert main([*words, *more]) == 0
+        kinds.append(json.loads(capsys.readouterr().out)[0]["kind"])
+    assert kinds == ["predicted", "dataset"]
+
+
+def test_what_is_drawn_while_the_corrected_mask_is_taken_over_is_kept(exam, monkeypatch):
+    cases.save(exam, 0)
+    cases.edit(exam.corrected_mask, 7)
+    real, later = volume.read_mask, []
+
+    def slow(path, allowed=(0, 1, 2)):
+        found = real(path, allowed)
+        if not later:
+            later.append(cases.edit(exam.corrected_mask, 9))
+        return found
+
+    monkeypatch.setattr(volume, "read_mask", slow)
+    taken = correct(exam, exam.corrected_mask, annotator="Bo")
+    assert files.sha256(exam.corrected_mask) == later[0]
+    assert any("was changed outside" in sentence for sentence in taken.warnings)

@@ -134,6 +134,10 @@ def test_a_blind_reader_resumes_under_the_own_name_alone(sample_dataset):
     assert session.open_exam(exam, blind=True, annotator="cd").start.revision.number == 2
     for start in (session.open_exam(exam, blind=True, annotator="ef").start, session.open_exam(exam).start):
         assert start.kind == "dataset"
+    # A login name may be several people's.
+    session.save(session.open_exam(exam, blind=True), status="in review")
+    for start in (session.open_exam(exam, blind=True).start, session.open_exam(exam).start):
+        assert start.kind == "dataset"
 
 
 def test_the_event_names_who_opened(sample_dataset):
