@@ -15,7 +15,7 @@ from ..evaluation import measure
 from ..model import Bundle, predict
 from ..model.checksums import SUMS
 from ..progress import Progress, ensure
-from ..review import places
+from ..review import places, records
 from .provenance import now, software
 
 DEFAULT_MODEL = "cspine-phantom-2d"
@@ -78,7 +78,7 @@ def segment(
         known = files.read_json(record)
         progress.update("Up to date", 1.0)
         return SegmentResult(exam.stem, target, record, True, 0.0, known["device"], known["notes"])
-    if state == "edited" and not force:
+    if state == "edited" and not force and not _is_kept(exam, found):
         raise InputError(
             f"{target} was changed after the model wrote it, or was not written by it; "
             "keep that work with 'cspineseg correct', or use --force to replace it."
@@ -154,6 +154,11 @@ def state_of(target: Path, record: Path, image_hash: str, bundle: Bundle) -> str
         return "unfinished" if found == mask["replaces"] else "edited"
     except (InputError, KeyError, TypeError):
         return "edited"
+
+
+def _is_kept(exam: Exam, digest: str | None) -> bool:
+    """True if an edited prediction was taken over as a revision that is whole: then it may be renewed."""
+    return any(digest in (known.sha256, known.content.get("taken_from_sha256")) for known in records.history(exam))
 
 
 def _identity(bundle: Bundle) -> dict[str, str]:

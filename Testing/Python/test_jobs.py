@@ -173,3 +173,18 @@ def test_an_empty_dataset_option_is_not_the_current_folder(sample_dataset, monke
     monkeypatch.chdir(sample_dataset.root)
     assert main(["list", "--dataset", ""]) == 2
     assert "empty text" in capsys.readouterr().err
+
+
+def test_after_an_edited_prediction_was_taken_over_it_may_be_renewed(sample_dataset, bundle):
+    exam = sample_dataset.exams()[0]
+    target = jobs.segment(exam, bundle, device="cpu").mask
+    edited = volume.read_mask(target)
+    drawn = edited.array.copy()
+    drawn[0, 0, 0] = 1
+    volume.write(volume.like(edited, drawn), target)
+    with pytest.raises(InputError, match="keep that work"):
+        jobs.segment(exam, bundle, device="cpu")
+    revision = jobs.correct(exam, target, annotator="ab")
+    assert not jobs.segment(exam, bundle, device="cpu").skipped
+    assert np.array_equal(volume.read_mask(revision.mask).array, drawn)
+    assert not np.array_equal(volume.read_mask(target).array, drawn)
