@@ -141,6 +141,8 @@ def _text(value: Any) -> str:
         return "-"
     if isinstance(value, float):
         return f"{value:.4g}"
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_text(inner)}" for key, inner in value.items())
     if isinstance(value, (list, tuple)):
         return "; ".join(_text(item) for item in value) or "none"
     return str(value)
