@@ -16,7 +16,7 @@ from ..model import Bundle, predict
 from ..model.checksums import SUMS
 from ..progress import Progress, ensure
 from ..review import places, records
-from .provenance import now, software
+from ..review.provenance import now, software
 
 DEFAULT_MODEL = "cspine-phantom-2d"
 

@@ -11,11 +11,10 @@ import nibabel
 import numpy as np
 import pytest
 import slicer
-from scene_helpers import (  # noqa: F401
+from scene_helpers import (
     OBLIQUE,
     ORIENTATIONS,
     PSR,
-    SPACING,
     affine,
     image,
     labels,

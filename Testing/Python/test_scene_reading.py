@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from scene_helpers import (  # noqa: F401
+from scene_helpers import (
     OBLIQUE,
-    ORIENTATIONS,
     PSR,
     SPACING,
-    affine,
     image,
     labels,
     loaded,
-    mask_of,
-    node_affine,
 )
 
 from CSpineSegLib import anatomy, scene, volume

@@ -1,5 +1,0 @@
-"""What every result carries: the versions of the software, and the time."""
-
-from ..review.provenance import now, software
-
-__all__ = ["now", "software"]
