@@ -150,7 +150,7 @@ def _norm(value: Any) -> bool:
 _ALLOWED: dict[str, dict[str, Callable[[Any], bool]]] = {
     "DynUNet": {
         "spatial_dims": _whole(2, 2),
-        "in_channels": _whole(1, 1),
+        "in_channels": _whole(1, 9),
         "out_channels": _whole(3, 3),
         "kernel_size": _wholes(1, 7),
         "strides": _wholes(1, 4),

@@ -43,6 +43,12 @@ class Tissue(IntEnum):
     NUCLEUS = 30
     ANNULUS = 31
     ENDPLATE = 32
+    ATLAS = 33
+    ATLAS_CORTEX = 34
+    METAL = 35
+    GRAFT = 36
+    HAEMANGIOMA = 37
+    OEDEMA = 38
 
 
 COUNT = len(Tissue)
@@ -82,11 +88,35 @@ _T2 = {
     Tissue.NUCLEUS: 330,
     Tissue.ANNULUS: 85,
     Tissue.ENDPLATE: 40,
+    Tissue.ATLAS: 330,
+    Tissue.ATLAS_CORTEX: 30,
+    Tissue.METAL: 4,
+    Tissue.GRAFT: 230,
+    Tissue.HAEMANGIOMA: 480,
+    Tissue.OEDEMA: 420,
 }
 T2_SIGNAL = np.array([_T2[tissue] for tissue in Tissue], np.float32)
 
-BODY_TISSUES = (Tissue.MARROW, Tissue.BODY_CORTEX, Tissue.LESION, Tissue.DENS, Tissue.DENS_CORTEX)
+BODY_TISSUES = (
+    Tissue.MARROW,
+    Tissue.BODY_CORTEX,
+    Tissue.LESION,
+    Tissue.HAEMANGIOMA,
+    Tissue.OEDEMA,
+    Tissue.GRAFT,
+    Tissue.DENS,
+    Tissue.DENS_CORTEX,
+)
 DISC_TISSUES = (Tissue.NUCLEUS, Tissue.ANNULUS, Tissue.ENDPLATE)
+# Experts differ on these: the tip of the dens, the arch of C1 before it, and what a surgeon put between two bodies.
+SPARED_TISSUES = (
+    Tissue.DENS,
+    Tissue.DENS_CORTEX,
+    Tissue.ATLAS,
+    Tissue.ATLAS_CORTEX,
+    Tissue.METAL,
+    Tissue.GRAFT,
+)
 
 
 def label_table() -> np.ndarray:
@@ -94,4 +124,11 @@ def label_table() -> np.ndarray:
     table = np.zeros(COUNT, np.uint8)
     table[list(BODY_TISSUES)] = 1
     table[list(DISC_TISSUES)] = 2
+    return table
+
+
+def spared_table() -> np.ndarray:
+    """Lookup (COUNT,) bool from tissue to whether training and scoring leave it out; see `SPARED_TISSUES`."""
+    table = np.zeros(COUNT, bool)
+    table[list(SPARED_TISSUES)] = True
     return table
