@@ -25,8 +25,9 @@ def _arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--threads", type=int, default=1, help="threads of the network on a CPU (default 1)")
+    parser.add_argument("--start", help="begin with the weights of this packaged model, by name or folder")
     parser.add_argument("--resume", action="store_true", help="continue from the checkpoint in --out")
-    parser.add_argument("--name", default="cspine-phantom-2d", help="name of the bundle")
+    parser.add_argument("--name", default="cspine-phantom", help="name of the bundle")
     return parser.parse_args(argv)
 
 
@@ -35,13 +36,13 @@ def export(folder: Path, name: str, summary: dict[str, Any]) -> Path:
     import torch
 
     weights = torch.load(folder / trainer.WEIGHTS, map_location="cpu", weights_only=True)
-    told = {k: v for k, v in summary.items() if k not in ("definition", "held_out", "spacing_mm")}
+    told = {k: v for k, v in summary.items() if k not in ("definition", "held_out", "spacing_mm", "context_slices")}
     return bundles.export(
         folder,
         name,
         weights,
         summary["definition"],
-        preprocess.describe(summary["spacing_mm"]),
+        preprocess.describe(summary["spacing_mm"], summary["context_slices"]),
         told,
         {"held-out phantoms": summary["held_out"]},
     )
@@ -57,7 +58,8 @@ def main(argv: list[str] | None = None) -> int:
         minutes=arguments.minutes, steps=arguments.steps, seed=arguments.seed, device=arguments.device
     )
     try:
-        summary = trainer.train(arguments.out, settings, resume=arguments.resume)
+        start = bundles.load(arguments.start) if arguments.start else None
+        summary = trainer.train(arguments.out, settings, start=start, resume=arguments.resume)
         print(f"The bundle lies in {export(arguments.out, arguments.name, summary)}.")
     except CSpineSegError as error:
         print(error, file=sys.stderr)

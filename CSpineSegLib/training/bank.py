@@ -1,4 +1,4 @@
-"""A bank of sagittal tissue slices: geometry is slow to draw and is drawn once, contrast is invented anew each time."""
+"""A bank of stacks of tissue slices: geometry is slow and drawn once, contrast is invented anew each time."""
 
 from __future__ import annotations
 
@@ -12,55 +12,66 @@ from ..phantom import Anatomy
 SPACING = 0.5
 ROWS, COLUMNS = 520, 400
 _TOP, _FRONT = 100.0, 100.0
-SUBSLICES = (-1.0, 1.0)
-SLICES = 6
-NEAR = SLICES - 2
-# Lateral distances from the middle of the spine, mm: most through the bodies, some beside them, where none is left.
-_BODY, _BESIDE, _FAR = 9.0, 18.0, 32.0
+# Neighbouring slices of a sagittal exam, and the thin layers that together make one of them.
+SLICES, LAYERS = 5, 3
 
 
-def slices(seed: int) -> np.ndarray:
-    """Tissue slices of one person, (SLICES, 2, ROWS, COLUMNS) uint8.
+def _lateral(rng: np.random.Generator) -> float:
+    """Middle of a stack, mm from the middle of the spine: most stacks hold bodies, many their edge, some none."""
+    kind, side = rng.random(), rng.choice([-1, 1])
+    if kind < 0.55:
+        return rng.uniform(-8, 8)
+    return side * (rng.uniform(8, 19) if kind < 0.85 else rng.uniform(19, 36))
 
-    The first NEAR slices pass through the bodies, the others beside them. Axis 1 holds two thin slices 2 mm apart that
-    together make a thick one; rows run from superior to inferior, columns from anterior to posterior, 0.5 mm each. The
-    planes are turned by a few degrees, as in a scan of a tilted head.
+
+def layers(rng: np.random.Generator) -> np.ndarray:
+    """Lateral positions (SLICES, LAYERS) of the layers of a stack, mm.
+
+    Slices lie 2.7 to 5.5 mm apart, as the neighbours that the network is shown always do (see
+    `model.preprocess`), and are a fifth of that (thin slices, neighbours skipped) to all of it thick.
+    """
+    distance = np.clip(rng.normal(4.0, 0.6), 2.7, 5.5)
+    thickness = distance * (rng.uniform(0.7, 1.0) if rng.random() < 0.75 else rng.uniform(0.2, 0.7))
+    across = (np.arange(SLICES) - (SLICES - 1) / 2) * distance
+    within = (np.arange(LAYERS) - (LAYERS - 1) / 2) * thickness / LAYERS
+    return _lateral(rng) + across[:, None] + within[None]
+
+
+def stack(seed: int) -> np.ndarray:
+    """Tissue of neighbouring slices of one person, (SLICES, LAYERS, ROWS, COLUMNS) uint8.
+
+    Slices and layers run from left to right; rows run from superior to inferior, columns from anterior to posterior,
+    0.5 mm each. The planes are turned by a few degrees, as in a scan of a tilted head.
     """
     rng = np.random.default_rng([seed, 3])
-    # One person in ten has a fused pair, so that blocks without a disc are no surprise.
-    pairs = (("C2", "C3"), ("C3", "C4"), ("C4", "C5"), ("C5", "C6"), ("C6", "C7"))
-    anatomy = Anatomy(seed, fused=(pairs[rng.integers(5)],) if rng.random() < 0.1 else ())
+    anatomy = Anatomy(seed)
     z, y = np.meshgrid(_TOP - SPACING * np.arange(ROWS), _FRONT - SPACING * np.arange(COLUMNS), indexing="ij")
     z, y = z.ravel(), y.ravel()
-    side = rng.choice([-1, 1], 2)
-    near = rng.permutation(np.linspace(-_BODY, _BODY, NEAR)) + rng.uniform(-2.5, 2.5, NEAR)
-    lateral = [*near, side[0] * rng.uniform(_BODY + 2, _BESIDE), side[1] * rng.uniform(_BESIDE, _FAR)]
     turn = rng.normal(0, 0.05, 2)
-    result = np.empty((SLICES, len(SUBSLICES), ROWS, COLUMNS), np.uint8)
-    for index, x in enumerate(lateral):
-        for sub, offset in enumerate(SUBSLICES):
-            points = np.stack([x + offset + turn[0] * z + turn[1] * y, y, z], axis=1)
-            result[index, sub] = anatomy.classify(points)[0].reshape(ROWS, COLUMNS)
+    result = np.empty((SLICES, LAYERS, ROWS, COLUMNS), np.uint8)
+    for index, x in np.ndenumerate(layers(rng)):
+        points = np.stack([x + turn[0] * z + turn[1] * y, y, z], axis=1)
+        result[index] = anatomy.classify(points)[0].reshape(ROWS, COLUMNS)
     return result
 
 
 class Bank:
-    """Slices by seed, kept in a folder of compressed files and, the latest, in memory.
+    """Stacks by seed, kept in a folder of compressed files and, the latest, in memory.
 
     Parameters
     ----------
     folder : where the files lie; made if absent. `remove` deletes them and the folder.
-    kept : how many persons stay in memory (2.5 MB each).
+    kept : how many stacks stay in memory (3 MB each).
     """
 
-    def __init__(self, folder: Path, kept: int = 400):
+    def __init__(self, folder: Path, kept: int = 1500):
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept = kept
         self._memory: OrderedDict[int, np.ndarray] = OrderedDict()
 
     def get(self, seed: int) -> np.ndarray:
-        """The slices of a seed, drawn if they are not there yet; see `slices`."""
+        """The stack of a seed, drawn if it is not there yet; see `stack`."""
         if seed not in self._memory:
             self._memory[seed] = self._load(seed)
             while len(self._memory) > self._kept:
@@ -71,11 +82,11 @@ class Bank:
         path = self.folder / f"{seed}.npz"
         if path.exists():
             with np.load(path) as stored:
-                return stored["slices"]
-        drawn = slices(seed)
+                return stored["stack"]
+        drawn = stack(seed)
         partial = path.with_suffix(".part")
         with partial.open("wb") as stream:
-            np.savez_compressed(stream, slices=drawn)
+            np.savez_compressed(stream, stack=drawn)
         partial.replace(path)
         return drawn
 

@@ -9,10 +9,28 @@ from __future__ import annotations
 import numpy as np
 
 from ..phantom.tissue import COUNT, T2_SIGNAL, Tissue
+from .artefacts import smooth_noise
 
 _FAT = [Tissue.SUBCUTANEOUS_FAT, Tissue.FAT, Tissue.EPIDURAL]
 _MARROW = [Tissue.MARROW, Tissue.DENS, Tissue.BONE]
 _DARK = [Tissue.AIR, Tissue.AIRWAY, Tissue.LUNG]
+_DISC = [Tissue.NUCLEUS, Tissue.ANNULUS]
+_BONY = [Tissue.MARROW, Tissue.LESION, Tissue.HAEMANGIOMA, Tissue.OEDEMA, Tissue.DENS, Tissue.BONE, Tissue.ATLAS]
+# What differs most from person to person and is least like the drawing: here new shapes appear out of texture.
+_SOFT = [
+    Tissue.SUBCUTANEOUS_FAT,
+    Tissue.MUSCLE,
+    Tissue.FAT,
+    Tissue.TONGUE,
+    Tissue.BRAIN,
+    Tissue.CEREBELLUM,
+    Tissue.MUCOSA,
+    Tissue.GLAND,
+    Tissue.PREVERTEBRAL,
+    Tissue.FATTY_MUSCLE,
+    Tissue.OESOPHAGUS,
+    Tissue.LUNG,
+]
 _COARSE = [Tissue.MUSCLE, Tissue.FATTY_MUSCLE, Tissue.FAT, Tissue.TONGUE, Tissue.EPIDURAL, Tissue.BONE]
 
 
@@ -59,11 +77,51 @@ def _arbitrary(rng: np.random.Generator) -> np.ndarray:
     return signal
 
 
+def _rest(signal: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """What follows from the marrow: C1 like other bone, lesions relative to it, metal void, grafts of any signal."""
+    marrow = signal[Tissue.MARROW]
+    signal[Tissue.ATLAS] = signal[Tissue.BONE] * rng.lognormal(0, 0.1)
+    signal[Tissue.ATLAS_CORTEX] = signal[Tissue.CORTEX]
+    signal[Tissue.HAEMANGIOMA] = marrow * rng.lognormal(0.4, 0.3)
+    signal[Tissue.OEDEMA] = marrow * rng.lognormal(0.0, 0.5)
+    signal[Tissue.METAL] = rng.uniform(0, 30)
+    signal[Tissue.GRAFT] = rng.choice([marrow, rng.uniform(10, 500)])
+    return signal
+
+
 def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Mean signal and texture amplitude of every tissue, both (COUNT,) float32, arbitrary units."""
-    kind = rng.choice(4, p=[0.62, 0.14, 0.06, 0.18])
-    signal = (_t2, _suppressed, _t1, _arbitrary)[kind](rng)
+    kind = rng.choice(4, p=[0.68, 0.12, 0.06, 0.14])
+    signal = _rest((_t2, _suppressed, _t1, _arbitrary)[kind](rng), rng)
     texture = signal * rng.uniform(0.04, 0.15)
     texture[_COARSE] *= 2
     texture[Tissue.CSF] *= 0.7
     return signal.astype(np.float32), texture.astype(np.float32)
+
+
+def paint(tissue: np.ndarray, rng: np.random.Generator, generator) -> np.ndarray:
+    """Ideal slices (S, P, P) float32 of tissue samples (6, S, P, P), six to a voxel: contrast, partial volume, texture.
+
+    Texture multiplies: a fine grain everywhere, slow changes from disc to disc and body to body, and in soft tissue
+    coarse shapes that were never drawn.
+    """
+    import torch
+
+    signal, texture = draw(rng)
+    centre = tissue[2].astype(np.int64)
+    _, height, width = centre.shape
+    shape = (len(centre), height, width)
+    ideal = torch.from_numpy(signal[tissue].mean(0))
+    grain = 0.9 * smooth_noise(shape, 2, generator) + 0.7 * smooth_noise(shape, 6.5, generator)
+    grain = grain + 0.5 * torch.randn(shape, generator=generator)
+    share = torch.from_numpy(texture / np.maximum(signal, 1e-3))[torch.from_numpy(centre)]
+    ideal = ideal * (1 + share * grain).clamp(min=0.05)
+    slow = torch.zeros(shape)
+    for members, low, high, cell in ((_BONY, 0, 0.2, 30), (_DISC, 0, 0.55, 24), (_SOFT, 0, 0.5, rng.uniform(4, 30))):
+        amount = rng.uniform(low, high) * (1 if members is not _SOFT else rng.random())
+        belongs = np.zeros(COUNT, np.float32)
+        belongs[members] = amount
+        # The same over all slices but for a part: structures run through neighbouring slices.
+        field = 0.8 * smooth_noise((1, height, width), cell, generator) + 0.6 * smooth_noise(shape, cell, generator)
+        slow = slow + torch.from_numpy(belongs[centre]) * field
+    return (ideal * torch.exp(slow)).numpy()

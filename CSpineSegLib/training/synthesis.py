@@ -1,4 +1,4 @@
-"""Training samples: a random crop of a bank slice, deformed, with a random contrast and the faults of real scans."""
+"""Training samples: a random crop of a stack, deformed, with a random contrast and the faults of real scans."""
 
 from __future__ import annotations
 
@@ -8,45 +8,40 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..phantom.tissue import Tissue, label_table
-from . import bank, contrast
+from ..phantom.tissue import label_table, spared_table
+from . import artefacts, bank, contrast
 
 SPACING = 0.7
-# The network meets whole slices later; several sizes keep its instance norms honest. About 0.13 M pixels each.
-PATCHES = ((128, 8), (160, 5), (192, 4), (256, 2))
-_VARIABLE = (Tissue.MARROW, Tissue.LESION, Tissue.DENS, Tissue.NUCLEUS, Tissue.ANNULUS, Tissue.BONE)
+# What the network is shown of every slice: its neighbours too.
+CONTEXT = 3
+# Patch sizes (pixels) and stacks; each stack gives TARGETS samples. The network meets whole slices later; several sizes
+# keep its instance norms honest. About 0.13 M pixels each.
+PATCHES = ((128, 4), (160, 3), (192, 2), (256, 1))
+TARGETS = 2
+
+# Positions within a pixel (rows, columns; pixels) at which each layer is sampled: six samples make a voxel.
+_WITHIN = (((-0.25, -0.25), (0.25, 0.25)), ((0.25, -0.25), (-0.25, 0.25)), ((-0.25, 0.1), (0.25, -0.1)))
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """Images (B, 1, P, P) float32, labels (B, P, P) int64 of 0, 1, 2, weights (B, P, P) float32 (0: do not care)."""
+    """Images (B, CONTEXT, P, P) float32, labels (B, P, P) int64 of 0, 1, 2, weights (B, P, P) float32 (0: spared)."""
 
     images: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
 
 
-def _noise(shape, cell: int, generator):
-    """Smooth noise (n, H, W): white noise on cells of `cell` pixels, interpolated."""
+def _sampling(rng: np.random.Generator, generator, labelled: np.ndarray, size: int):
+    """Where the pixels of a patch lie in the bank's slices: rows and columns (size, size), in bank pixels."""
     import torch
     from torch.nn.functional import interpolate
 
-    n, height, width = shape
-    coarse = torch.randn(n, 1, max(2, height // cell), max(2, width // cell), generator=generator)
-    return interpolate(coarse, size=(height, width), mode="bilinear", align_corners=False)[:, 0]
-
-
-def _sampling(rng, generator, labelled: np.ndarray, size: int):
-    """Where the fine grid (2 size)^2 lies in the bank slice, as normalised coordinates (1, 2 size, 2 size, 2)."""
-    import torch
-    from torch.nn.functional import interpolate
-
-    fine = 2 * size
-    step = SPACING / 2 / bank.SPACING
+    step = SPACING / bank.SPACING
     scale = math.exp(rng.normal(0, 0.15))
     if rng.random() < 0.06:
         scale *= rng.uniform(0.6, 0.8)
-    angle = rng.normal(0, 0.15)
+    angle = rng.normal(0, 0.16)
     stretch = 1 + rng.normal(0, 0.05)
     rows, columns = np.nonzero(labelled)
     if len(rows) and rng.random() < 0.85:
@@ -54,125 +49,108 @@ def _sampling(rng, generator, labelled: np.ndarray, size: int):
         centre = np.array([rows[pick], columns[pick]]) * 8 + rng.uniform(-70, 70, 2)
     else:
         centre = rng.uniform([60, 60], [bank.ROWS - 60, bank.COLUMNS - 60])
-    axis = (torch.arange(fine) - fine / 2 + 0.5) * step * scale
+    # Beyond the drawing there is nothing to learn from: the patch stays on it as far as it fits.
+    reach = np.minimum(0.45 * size * step * scale, np.array([bank.ROWS, bank.COLUMNS]) / 2)
+    centre = np.clip(centre, reach, np.array([bank.ROWS, bank.COLUMNS]) - reach)
+    axis = (torch.arange(size) - size / 2 + 0.5) * step * scale
     v, u = torch.meshgrid(axis * stretch, axis, indexing="ij")
     cosine, sine = math.cos(angle), math.sin(angle)
     bend = torch.randn(1, 2, 5, 5, generator=generator) * rng.uniform(0, 5) * size / 192
-    bend = interpolate(bend, size=(fine, fine), mode="bicubic", align_corners=True)[0]
+    bend = interpolate(bend, size=(size, size), mode="bicubic", align_corners=True)[0]
     row = cosine * v - sine * u + float(centre[0]) + bend[0]
     column = sine * v + cosine * u + float(centre[1]) + bend[1]
-    return torch.stack([2 * column / bank.COLUMNS - 1, 2 * row / bank.ROWS - 1], -1)[None].float()
+    return row, column
 
 
-def _paint(tissue, rng, generator):
-    """Signal (2, H, W) of tissue slices (2, H, W), on the fine grid."""
+def _lookup(stack: np.ndarray, row, column, shifts: np.ndarray | None) -> np.ndarray:
+    """Tissue (6, S, P, P) uint8 of the samples of each voxel; `shifts` (S, 2), if any, moves each slice, in pixels."""
+    row, column = row.numpy(), column.numpy()
+    along = np.gradient(row, axis=0), np.gradient(row, axis=1), np.gradient(column, axis=0), np.gradient(column, axis=1)
+    # A layer of air around the slices stands for all that lies outside.
+    wide = bank.COLUMNS + 2
+    padded = np.pad(stack, ((0, 0), (0, 0), (1, 1), (1, 1))).reshape(len(stack), bank.LAYERS, -1)
+
+    def places(down: float, right: float) -> np.ndarray:
+        r = np.rint(row + (down * along[0] + right * along[1] + 1)).astype(np.int32)
+        c = np.rint(column + (down * along[2] + right * along[3] + 1)).astype(np.int32)
+        return np.clip(r, 0, bank.ROWS + 1) * wide + np.clip(c, 0, bank.COLUMNS + 1)
+
+    found = []
+    for layer, positions in enumerate(_WITHIN):
+        for down, right in positions:
+            if shifts is None:
+                found.append(padded[:, layer, places(down, right)])
+            else:
+                moved = (places(down + shift[0], right + shift[1]) for shift in shifts)
+                found.append(np.stack([padded[i, layer, place] for i, place in enumerate(moved)]))
+    return np.stack(found)
+
+
+def _decision() -> np.ndarray:
+    """Label, plus 4 where spared, for every sum of six coded samples: 1 a body, 8 a disc, 64 spared."""
+    code = np.arange(512)
+    share = np.stack([6 - code % 8 - code // 8 % 8, code % 8, code // 8 % 8])
+    return (share.argmax(0) + 4 * (code // 64 >= 2)).astype(np.uint8)
+
+
+def _labels(tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Labels and weights (S, P, P): what most of a voxel's six samples are, and 0 where two of them are spared."""
+    code = np.array([0, 1, 8], np.uint16)[label_table()] + np.uint16(64) * spared_table()
+    decided = _decision()[code.astype(np.uint16)[tissue].sum(0, dtype=np.uint16)]
+    return (decided & 3).astype(np.int64), (decided < 4).astype(np.float32)
+
+
+def sample(stack: np.ndarray, rng: np.random.Generator, size: int, targets: int = TARGETS):
+    """Samples from a person's stack: images (targets, CONTEXT, P, P), labels and weights (targets, P, P), as arrays.
+
+    The targets are neighbours in one imaginary scan. Now and then the scan ends at a target, which then is its own
+    neighbour, as the outermost slices of an exam are.
+    """
     import torch
-
-    signal, texture = contrast.draw(rng)
-    shape = (1, *tissue.shape[1:])
-    grain = 0.9 * _noise(shape, 4, generator) + 0.7 * _noise(shape, 13, generator) + 0.5 * _noise(shape, 2, generator)
-    image = torch.from_numpy(signal)[tissue] + torch.from_numpy(texture)[tissue] * grain
-    varies = torch.zeros(len(signal))
-    varies[list(_VARIABLE)] = float(rng.uniform(0, 0.2))
-    return image * torch.exp(varies[tissue] * _noise(shape, 60, generator))
-
-
-def _coil(image, rng, generator):
-    """Receive bias: smooth everywhere, brighter towards the coil behind the neck, dimmer at the ends of the coil."""
-    import torch
-
-    height, width = image.shape
-    bias = _noise((1, height, width), max(height // 4, 1), generator)[0] * rng.uniform(0, 0.4)
-    down = torch.linspace(-1, 1, height)[:, None]
-    if rng.random() < 0.75:
-        back = torch.arange(width) * SPACING - width * SPACING / 2
-        bias = bias + (back[None] + down * rng.normal(0, 20)) / rng.uniform(45, 350)
-    if rng.random() < 0.4:
-        bias = bias - (down * rng.uniform(0.6, 1.5) + rng.normal(0, 0.3)) ** 2 * rng.uniform(0, 1.2)
-    return image * torch.exp(bias)
-
-
-def _k_space(image, rng):
-    """Ghosts of swallowing and pulsation along one axis, and a matrix smaller than the reconstructed one."""
-    import torch
-
-    k = torch.fft.fftshift(torch.fft.fft2(image))
-    axis = int(rng.integers(2))
-    if rng.random() < 0.35:
-        lines = torch.arange(k.shape[axis])
-        phase = torch.sin(lines * rng.uniform(0.1, 3.0) + rng.uniform(0, 6.28)) * rng.uniform(0.02, 0.3)
-        k = k * torch.exp(1j * phase).reshape((-1, 1) if axis == 0 else (1, -1))
-    for a in (0, 1):
-        kept = rng.uniform(0.5, 1.0) if rng.random() < 0.85 else rng.uniform(0.3, 0.5)
-        size = k.shape[a]
-        distance = (torch.arange(size) - size // 2).abs() / (size / 2)
-        window = (distance < kept).float() if rng.random() < 0.4 else torch.exp(-((distance / kept) ** 4))
-        k = k * window.reshape((-1, 1) if a == 0 else (1, -1))
-    return torch.fft.ifft2(torch.fft.ifftshift(k)).abs()
-
-
-def _scan(image, rng, generator):
-    """Rician noise and the contrast curve of the viewer's export."""
-    import torch
-
-    if rng.random() < 0.8:
-        image = _k_space(image, rng)
-    level = float(image.mean()) * rng.uniform(0.005, 0.22)
-    real = image + level * torch.randn(image.shape, generator=generator)
-    image = torch.sqrt(real**2 + (level * torch.randn(image.shape, generator=generator)) ** 2)
-    image = image / image.mean().clamp(min=1e-6)
-    return image.clamp(0, 20) ** rng.uniform(0.75, 1.3)
-
-
-def sample(slices: np.ndarray, rng: np.random.Generator, size: int):
-    """One sample from a person's bank slices: image, label and weight tensors, (size, size) each."""
-    import torch
-    from torch.nn.functional import avg_pool2d, grid_sample
 
     from ..model.preprocess import normalise
 
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
-    pair = slices[rng.integers(bank.NEAR) if rng.random() < 0.87 else rng.integers(bank.NEAR, len(slices))]
-    table = label_table()
-    grid = _sampling(rng, generator, table[pair[0, ::8, ::8]], size)
-    source = torch.from_numpy(pair)[None].float()
-    tissue = grid_sample(source, grid, mode="nearest", padding_mode="zeros", align_corners=False)[0].long()
-    label = torch.from_numpy(table)[tissue]
-    share = torch.stack([(label == value).float().mean(0) for value in range(3)])
-    label = avg_pool2d(share[None], 2)[0].argmax(0)
-    spared = ((tissue == Tissue.DENS) | (tissue == Tissue.DENS_CORTEX)).float().mean(0)
-    weight = (avg_pool2d(spared[None, None], 2)[0, 0] < 0.25).float()
-    image = avg_pool2d(_paint(tissue, rng, generator).mean(0)[None, None], 2)[0, 0]
-    image = _scan(_coil(image, rng, generator), rng, generator)
+    if rng.random() < 0.5:
+        stack = stack[::-1, ::-1]
+    ends = rng.random() < 0.12
+    count = targets + (1 if ends else 2)
+    first = int(rng.integers(0, len(stack) - count + 1))
+    stack = stack[first : first + count]
+    middle = label_table()[stack[count // 2, 1, ::8, ::8]]
+    row, column = _sampling(rng, generator, middle, size)
+    shifts = rng.normal(0, 0.5, (count, 2)) if rng.random() < 0.3 else None
+    tissue = _lookup(stack, row, column, shifts)
+    labels, weights = _labels(tissue)
+    images = artefacts.scan(contrast.paint(tissue, rng, generator), rng, generator, SPACING)
     if rng.random() < 0.25:
-        image, label = _restrict(image, label, rng, size)
-    image = torch.from_numpy(normalise(image.numpy()))
+        images, labels = _restrict(images, labels, rng, size)
+    images = normalise(images)
     # Inference normalises over the exam, training over the crop: the network must bear the difference.
-    return image * math.exp(rng.normal(0, 0.25)) + rng.normal(0, 0.25), label, weight
+    images = (images * math.exp(rng.normal(0, 0.25)) + rng.normal(0, 0.25)).astype(np.float32)
+    around = np.clip(np.arange(targets)[:, None] + np.arange(CONTEXT) - (0 if not ends else 1), 0, count - 1)
+    centres = around[:, CONTEXT // 2]
+    return images[around], labels[centres], weights[centres]
 
 
-def _restrict(image, label, rng, size: int):
+def _restrict(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, size: int):
     """A smaller field of view: zeros beyond it, as scanners pad."""
-    import torch
-
-    inside = torch.zeros(size, size)
+    inside = np.zeros((size, size), bool)
     height, width = rng.integers(int(0.5 * size), size, 2)
     top, left = rng.integers(0, size - height + 1), rng.integers(0, size - width + 1)
-    inside[top : top + height, left : left + width] = 1
-    return image * inside, label * inside.long()
+    inside[top : top + height, left : left + width] = True
+    return images * inside, labels * inside
 
 
 def patch_of(seed: int, step: int, patches: Sequence[tuple[int, int]] = PATCHES) -> tuple[int, int]:
-    """Patch size (pixels) and batch size of a training step, one of `patches`."""
+    """Patch size (pixels) and stacks of a training step, one of `patches`."""
     return patches[np.random.default_rng([seed, 5, step]).integers(len(patches))]
 
 
 def batch(people: bank.Bank, seeds: range, seed: int, step: int, patches=PATCHES) -> Batch:
     """The batch of a step: it depends on nothing but the arguments, so that a resumed run sees the same."""
-    import torch
-
     size, count = patch_of(seed, step, patches)
     rng = np.random.default_rng([seed, 6, step])
     drawn = [sample(people.get(int(rng.integers(seeds.start, seeds.stop))), rng, size) for _ in range(count)]
-    images, labels, weights = (torch.stack(parts).numpy() for parts in zip(*drawn, strict=True))
-    return Batch(images[:, None].astype(np.float32), labels.astype(np.int64), weights)
+    images, labels, weights = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+    return Batch(images, labels, weights)

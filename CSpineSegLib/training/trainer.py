@@ -15,11 +15,16 @@ import numpy as np
 from .. import files
 from ..errors import InputError, ModelError
 from ..model import networks
+from ..model.bundle import Bundle
 from ..progress import Progress, ensure
-from . import bank, feeder, losses, synthesis
+from . import bank, beginning, feeder, losses, synthesis
 
 # Narrow at full resolution, where the cost lies on a CPU: three times as many samples in the same time.
-DEFINITION: dict[str, Any] = {**networks.DYNUNET_2D, "filters": [8, 16, 32, 64, 128, 128]}
+DEFINITION: dict[str, Any] = {
+    **networks.DYNUNET_2D,
+    "in_channels": synthesis.CONTEXT,
+    "filters": [8, 16, 32, 64, 128, 128],
+}
 
 CHECKPOINT, LOG, WEIGHTS, SUMMARY = "checkpoint.pt", "log.jsonl", "model.pt", "training.json"
 
@@ -35,10 +40,10 @@ class Settings:
     learning_rate: float = 2e-3
     warm_up: int = 40
     decay: float = 0.01
-    average: float = 0.995
-    people: int = 10
-    every: int = 8
-    held_out: int = 4
+    average: float = 0.998
+    people: int = 100
+    every: int = 12
+    held_out: int = 12
     checkpoint_seconds: float = 120.0
     evaluate_every: int = 100
     log_every: int = 10
@@ -68,7 +73,7 @@ def _bfloat16(device: str) -> bool:
 class Run:
     """The state of a training run in a folder: network, optimiser, running average of the weights, step, seconds."""
 
-    def __init__(self, folder: Path, settings: Settings, definition: dict[str, Any]):
+    def __init__(self, folder: Path, settings: Settings, definition: dict[str, Any], start: Bundle | None = None):
         import torch
 
         self.folder, self.settings, self.definition = Path(folder), settings, definition
@@ -76,6 +81,8 @@ class Run:
         self.device = device_of(settings.device)
         torch.manual_seed(settings.seed)
         self.network = networks.build(definition).to(self.device)
+        if start is not None:
+            self.network.load_state_dict(beginning.weights(start, self.network.state_dict()))
         self.optimiser = torch.optim.AdamW(
             self.network.parameters(), settings.learning_rate, betas=(0.9, 0.99), weight_decay=settings.decay
         )
@@ -97,7 +104,7 @@ class Run:
         rate *= 0.5 * (1 + math.cos(math.pi * self.fraction())) + 0.005
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        images, labels, weights = (torch.from_numpy(a).to(self.device) for a in vars(batch).values())
+        images, labels, weights = self._tensors(batch)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.half):
             logits = self.network(images)
         loss = losses.dice_and_cross_entropy(logits.float(), labels, weights)
@@ -109,6 +116,15 @@ class Run:
         self.samples += len(batch.images)
         self._average()
         return float(loss.detach())
+
+    def _tensors(self, batch: synthesis.Batch):
+        """Images, labels and weights on the device; a network of one slice sees the middle one."""
+        import torch
+
+        images, labels, weights = (torch.from_numpy(a).to(self.device) for a in vars(batch).values())
+        if self.definition["in_channels"] == 1:
+            images = images[:, synthesis.CONTEXT // 2 : synthesis.CONTEXT // 2 + 1]
+        return images, labels, weights
 
     def _average(self) -> None:
         weight = 1 - min(self.settings.average, (1 + self.step) / (10 + self.step))
@@ -125,7 +141,7 @@ class Run:
         total = torch.zeros(2, 2, dtype=torch.float64)
         with torch.inference_mode():
             for batch in batches:
-                images, labels, weights = (torch.from_numpy(a).to(self.device) for a in vars(batch).values())
+                images, labels, weights = self._tensors(batch)
                 total += losses.counts(self.network(images), labels, weights).cpu()
         self.network.load_state_dict(current)
         self.network.train()
@@ -178,16 +194,11 @@ def _bytes(state: Any) -> bytes:
 
 
 def held_out(people: bank.Bank, settings: Settings) -> list[synthesis.Batch]:
-    """Fixed samples from persons that training never draws: two of 256 x 256 pixels each."""
-    import torch
-
+    """Fixed samples of 256 x 256 pixels from persons that training never draws."""
     batches = []
     for index in range(settings.held_out):
         rng = np.random.default_rng([settings.seed, 8, index])
-        slices = people.get(feeder.HELD_OUT + index)
-        drawn = [synthesis.sample(slices, rng, 256) for _ in range(2)]
-        images, labels, weights = (torch.stack(parts).numpy() for parts in zip(*drawn, strict=True))
-        batches.append(synthesis.Batch(images[:, None].astype(np.float32), labels.astype(np.int64), weights))
+        batches.append(synthesis.Batch(*synthesis.sample(people.get(feeder.HELD_OUT + index), rng, 256)))
     return batches
 
 
@@ -196,20 +207,22 @@ def train(
     settings: Settings,
     *,
     definition: dict[str, Any] | None = None,
+    start: Bundle | None = None,
     resume: bool = False,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train, and leave the averaged weights as `model.pt` and a description as `training.json` in the folder.
 
     Returns the description: steps, samples, seconds, samples per second, held-out Dice. On Ctrl-C or cancel the
-    checkpoint is written and the exception goes on; `resume` continues from there.
+    checkpoint is written and the exception goes on; `resume` continues from there. `start` is a packaged model whose
+    weights the run begins with, instead of random ones.
 
     Raises
     ------
     InputError, ModelError : see `Run.resume`, `device_of`. Cancelled, KeyboardInterrupt : stopped by the user.
     """
     progress = ensure(progress)
-    run = Run(folder, settings, dict(definition or DEFINITION))
+    run = Run(folder, settings, dict(definition or DEFINITION), start)
     if resume:
         run.resume()
     elif (run.folder / CHECKPOINT).exists():
@@ -223,7 +236,7 @@ def train(
         if run.step:
             run.save()
     files.write_verified(run.folder / WEIGHTS, _bytes({k: v.cpu() for k, v in run.mean.items()}))
-    summary = _summary(run, figures)
+    summary = _summary(run, figures, start)
     files.write_json(run.folder / SUMMARY, summary)
     people.remove()
     return summary
@@ -257,9 +270,11 @@ def _loop(run: Run, source: feeder.Feeder, people: bank.Bank, progress: Progress
     return figures
 
 
-def _summary(run: Run, figures: dict[str, float]) -> dict[str, Any]:
+def _summary(run: Run, figures: dict[str, float], start: Bundle | None) -> dict[str, Any]:
     settings = run.settings
+    before = {} if start is None else {"continues": beginning.spent(start)}
     return {
+        **before,
         "definition": run.definition,
         "seed": settings.seed,
         "device": run.device,
@@ -270,4 +285,5 @@ def _summary(run: Run, figures: dict[str, float]) -> dict[str, Any]:
         "phantoms": len(feeder.people_at(run.step, settings.people, settings.every)),
         "held_out": {"phantoms": settings.held_out, **figures},
         "spacing_mm": synthesis.SPACING,
+        "context_slices": run.definition["in_channels"],
     }

@@ -14,19 +14,20 @@ from CSpineSegLib.model import networks
 from CSpineSegLib.phantom.tissue import COUNT, Tissue
 from CSpineSegLib.progress import Progress
 from CSpineSegLib.training import __main__ as command
-from CSpineSegLib.training import bank, contrast, feeder, losses, synthesis, trainer
+from CSpineSegLib.training import bank, beginning, contrast, feeder, losses, synthesis, trainer
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 TINY = {
     **networks.DYNUNET_2D,
+    "in_channels": 3,
     "filters": [8, 16, 16],
     "strides": [1, 2, 2],
     "kernel_size": [3, 3, 3],
     "upsample_kernel_size": [2, 2],
 }
 STEPS = 12
-PATCHES = ((64, 2), (96, 1))
+PATCHES = ((64, 1), (96, 1))
 
 
 def settings(**changes):
@@ -73,13 +74,23 @@ def finished(people, tmp_path_factory):
 
 def test_the_bank_reads_back_what_it_drew(people):
     stored = bank.Bank(people.folder).get(feeder.FIRST)
-    assert stored.shape == (bank.SLICES, len(bank.SUBSLICES), bank.ROWS, bank.COLUMNS)
+    assert stored.shape == (bank.SLICES, bank.LAYERS, bank.ROWS, bank.COLUMNS)
     np.testing.assert_array_equal(stored, people.get(feeder.FIRST))
 
 
-def test_some_slices_show_no_vertebra_at_all(people):
-    shown = [np.isin(s, [Tissue.MARROW, Tissue.ANNULUS]).sum() for s in people.get(feeder.FIRST)]
-    assert shown[-1] == 0 and max(shown) > 5000
+def test_stacks_lie_where_bodies_are_and_where_none_is_left():
+    middles = np.array([bank.layers(np.random.default_rng(seed)).mean() for seed in range(400)])
+    assert 0.45 < (np.abs(middles) < 8).mean() < 0.65
+    assert (np.abs(middles) > 19).mean() > 0.1 and np.abs(middles).max() < 37
+    assert abs((middles > 0).mean() - 0.5) < 0.08
+
+
+def test_slices_of_a_stack_lie_apart_like_the_neighbours_that_the_network_is_shown():
+    for seed in range(200):
+        layers = bank.layers(np.random.default_rng(seed))
+        apart = np.diff(layers.mean(1))
+        assert np.allclose(apart, apart[0]) and 2.69 < apart[0] < 5.51
+        assert (np.diff(layers.ravel()) > 0).all()
 
 
 def test_a_batch_depends_on_its_step_alone(people):
@@ -98,13 +109,42 @@ def test_batches_are_finite_normalised_images_with_labels_and_weights(people):
         assert set(np.unique(batch.weights)) <= {0.0, 1.0}
 
 
-def test_the_dens_does_not_count_and_c1_does():
-    slices = np.full((bank.SLICES, 2, bank.ROWS, bank.COLUMNS), Tissue.DENS, np.uint8)
-    _, label, weight = synthesis.sample(slices, np.random.default_rng(0), 128)
-    assert (label == 1).float().mean() > 0.2
-    assert (weight[label == 1] == 0).float().mean() > 0.99
-    _, label, weight = synthesis.sample(np.full_like(slices, Tissue.BONE), np.random.default_rng(0), 128)
+def stack_of(tissue):
+    return np.full((bank.SLICES, bank.LAYERS, bank.ROWS, bank.COLUMNS), tissue, np.uint8)
+
+
+def test_the_tip_of_the_dens_does_not_count_and_other_bone_does():
+    _, label, weight = synthesis.sample(stack_of(Tissue.DENS), np.random.default_rng(0), 128)
+    assert (label == 1).mean() > 0.2
+    assert (weight[label == 1] == 0).mean() > 0.99
+    _, label, weight = synthesis.sample(stack_of(Tissue.BONE), np.random.default_rng(0), 128)
     assert weight.min() == 1 and label.max() == 0
+
+
+def test_a_voxel_is_what_most_of_its_six_samples_are():
+    tissue = np.full((6, 1, 1, 4), Tissue.MUSCLE, np.uint8)
+    tissue[:4, 0, 0, 0] = Tissue.MARROW
+    tissue[:2, 0, 0, 1] = Tissue.MARROW
+    tissue[:3, 0, 0, 2], tissue[3:5, 0, 0, 2] = Tissue.ANNULUS, Tissue.MARROW
+    tissue[:2, 0, 0, 3], tissue[2:, 0, 0, 3] = Tissue.DENS, Tissue.MARROW
+    labels, weights = synthesis._labels(tissue)
+    assert labels[0, 0].tolist() == [1, 0, 2, 1]
+    assert weights[0, 0].tolist() == [1, 1, 1, 0]
+
+
+def test_a_target_is_shown_between_its_neighbours():
+    slices = stack_of(Tissue.AIR)
+    slices[::2] = Tissue.CSF
+    between, others = 0, 0
+    for seed in range(12):
+        images, _, _ = synthesis.sample(slices, np.random.default_rng(seed), 64)
+        assert images.shape == (synthesis.TARGETS, synthesis.CONTEXT, 64, 64)
+        # The second target is the right neighbour of the first, and the other way round.
+        np.testing.assert_array_equal(images[0, 2], images[1, 1])
+        np.testing.assert_array_equal(images[1, 0], images[0, 1])
+        between += not np.array_equal(images[0, 0], images[0, 1])
+        others += np.array_equal(images[0, 0], images[0, 1])
+    assert between > others
 
 
 def test_contrasts_differ_and_never_hide_the_disc_in_the_body():
@@ -171,6 +211,28 @@ def test_a_stopped_run_continues_to_the_same_weights(finished, people, tmp_path)
     assert summary["steps"] == STEPS and summary["samples"] == finished[1]["samples"]
     for name, value in whole.items():
         assert torch.equal(value, resumed[name]), name
+
+
+def test_a_run_may_begin_with_a_packaged_model_of_single_slices(finished, people, tmp_path):
+    """The neighbours are new to it, so at first it must say what it said without them."""
+    single = networks.build({**TINY, "in_channels": 1}).eval()
+    halves = {name: value.half().float() for name, value in single.state_dict().items()}
+    single.load_state_dict(halves)
+    told = {"samples": 7, "minutes": 1.0, "phantoms": 3, "device": "cpu"}
+    folder = model.export(
+        tmp_path, "single", halves, {**TINY, "in_channels": 1}, model.preprocess.describe(), told, {"none": 0}
+    )
+    three = networks.build(TINY).eval()
+    three.load_state_dict(beginning.weights(model.load(folder), three.state_dict()))
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(three(images), single(images[:, 1:2]), atol=1e-5)
+    summary = trainer.train(
+        folder_with_bank(people, tmp_path / "run"), settings(steps=1), definition=TINY, start=model.load(folder)
+    )
+    assert summary["continues"]["name"] == "single" and summary["continues"]["samples"] == 7
+    with pytest.raises(InputError, match="another network"):
+        beginning.weights(model.load(folder), networks.build({**TINY, "filters": [8, 8, 16]}).state_dict())
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(finished):

@@ -1,0 +1,196 @@
+"""Held-out phantom exams, drawn once and kept in a folder: what a model is calibrated and judged on, never trained.
+
+    python -m CSpineSegLib.training.exams build/exams calibration=60 t2=40 beyond=20 t1=10
+
+An exam that is already there is left alone, so that a stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import io
+import json
+import sys
+import time
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from .. import files, phantom, volume
+from ..errors import CSpineSegError, InputError
+from ..volume import Volume
+
+# Training draws its persons from 1,000,000 upwards and never comes near these.
+_FIRST = 8_000_000
+# A larger matrix takes long to draw and shows the network nothing else, as it sees 0.7 mm pixels.
+_LARGEST = 400
+_STYLES = ("t2", "t2", "t2", "t2", "stir", "t1", "pd")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """Exams of one sort: their first seed, how they are scanned, and whether anatomy lies beyond training's ranges.
+
+    `style` None: drawn, T2 most often, and one person in three from beyond.
+    """
+
+    first: int
+    style: str | None = "t2"
+    beyond: bool = False
+    isotropic: bool = False
+
+
+KINDS = {
+    "calibration": Kind(_FIRST, None),
+    "t2": Kind(9_000_000),
+    "beyond": Kind(9_100_000, beyond=True),
+    "t1": Kind(9_200_000, "t1"),
+    "stir": Kind(9_300_000, "stir"),
+    "pd": Kind(9_400_000, "pd"),
+    "t2_3d": Kind(9_500_000, "t2_3d", isotropic=True),
+    "isotropic": Kind(9_600_000, isotropic=True),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Exam:
+    """A synthetic exam with its truth.
+
+    Parameters
+    ----------
+    name : kind and number, and what was done to it since.
+    image : any orientation.
+    mask : uint8 on the image's grid, 0 background, 1 bodies, 2 discs.
+    spared : uint8 on the image's grid, 1 where experts differ and nothing is scored.
+    about : seed, style, whether from beyond the ranges of training, hash of the generator; plain JSON values.
+    """
+
+    name: str
+    image: Volume
+    mask: Volume
+    spared: Volume
+    about: dict
+
+    def truth(self) -> tuple[np.ndarray, np.ndarray]:
+        """Mask (I, J, K) uint8 and what counts (I, J, K) bool, in the image's axes."""
+        return self.mask.array, self.spared.array == 0
+
+
+@cache
+def generator() -> str:
+    """First 12 digits of a SHA-256 over the sources of the phantoms: figures hold for one generator."""
+    sources = sorted(Path(phantom.__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()[:12]
+
+
+def draw(kind: str, number: int) -> Exam:
+    """The exam of a kind and number: always the same person, grid and voxels.
+
+    Raises
+    ------
+    InputError : a kind that is not one of :data:`KINDS`.
+    """
+    plan = kind_of(kind)
+    seed = plan.first + number
+    rng = np.random.default_rng([seed, 21])
+    style = plan.style or _STYLES[rng.integers(len(_STYLES))]
+    beyond = plan.beyond or (plan.style is None and rng.random() < 1 / 3)
+    if plan.isotropic:
+        grid = phantom.grid_around((48, 160, 216), (1.0, 1.0, 1.0), "RAS")
+    else:
+        grid = phantom.random_grid(rng, largest=_LARGEST)
+    made = phantom.make(seed, grid, style=style, beyond=beyond)
+    about = {"seed": seed, "style": style, "beyond": bool(beyond), "generator": generator()}
+    parts = (made.image, made.mask, made.spared.astype(np.uint8))
+    return Exam(f"{kind}-{number:04d}", *(volume.from_array(part, grid.affine) for part in parts), about)
+
+
+def kind_of(name: str) -> Kind:
+    """The kind of a name; InputError offers those that are known."""
+    if name not in KINDS:
+        raise InputError(f"The kind of exam {name!r} is not known; use one of {', '.join(KINDS)}.")
+    return KINDS[name]
+
+
+def save(folder: Path, exam: Exam) -> Path:
+    """Write an exam as one compressed file; returns its path."""
+    stream = io.BytesIO()
+    # Scanners store whole numbers, so nothing is lost; a compressed exam takes about 3 MB.
+    np.savez_compressed(
+        stream,
+        image=np.clip(np.rint(exam.image.array), 0, 65535).astype(np.uint16),
+        truth=(exam.mask.array | exam.spared.array << 2).astype(np.uint8),
+        affine=exam.image.affine,
+        about=json.dumps({"name": exam.name, **exam.about}),
+    )
+    path = Path(folder) / f"{exam.name}.npz"
+    files.write_verified(path, stream.getvalue())
+    return path
+
+
+def load(path: Path) -> Exam:
+    """Read what :func:`save` wrote; InputError names a file that is damaged."""
+    try:
+        with np.load(path) as stored:
+            image, truth, affine = stored["image"], stored["truth"], stored["affine"]
+            about = json.loads(str(stored["about"]))
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path} is not a kept exam ({error}); delete it and draw it again.") from None
+    parts = image.astype(np.float32), truth & 3, truth >> 2
+    return Exam(about.pop("name"), *(volume.from_array(part, affine) for part in parts), about)
+
+
+def kept(folder: Path, kind: str, count: int | None = None) -> list[Path]:
+    """The kept exams of a kind, in order, at most `count`."""
+    kind_of(kind)
+    return sorted(Path(folder).glob(f"{kind}-[0-9]*.npz"))[:count]
+
+
+def build(folder: Path, counts: Mapping[str, int]) -> Iterator[Path]:
+    """Draw what is not there yet, the kinds in turn, so that a stopped run has some of each; yields each path."""
+    for kind in counts:
+        kind_of(kind)
+    most = max(counts.values(), default=0)
+    # By the share of its kind that an exam completes.
+    order = sorted(((n + 1) / counts[k], n, k) for k in counts for n in range(min(counts[k], most)))
+    for _, number, kind in order:
+        if not (Path(folder) / f"{kind}-{number:04d}.npz").exists():
+            yield save(folder, draw(kind, number))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
+    parser = argparse.ArgumentParser(prog="python -m CSpineSegLib.training.exams", description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="where the exams are kept")
+    parser.add_argument("counts", nargs="+", metavar="kind=count", help=f"kinds: {', '.join(KINDS)}")
+    arguments = parser.parse_args(argv)
+    began = time.monotonic()
+    try:
+        for path in build(arguments.folder, _counts(arguments.counts)):
+            print(f"{time.monotonic() - began:7.1f} s  {path}", flush=True)
+    except CSpineSegError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped; the same command goes on.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _counts(words: list[str]) -> dict[str, int]:
+    counts = {}
+    for word in words:
+        kind, _, count = word.partition("=")
+        if not count.isdigit():
+            raise InputError(f"{word!r} is not a kind and a count such as 't2=40'.")
+        counts[kind] = int(count)
+    return counts
+
+
+if __name__ == "__main__":
+    sys.exit(main())
