@@ -1,4 +1,4 @@
-"""From anatomy to a scan: partial volume, coil sensitivity, texture and Rician noise, with the truth beside it."""
+"""From anatomy to a scan: contrast, coil, flow, motion, sampling and noise, with the truth beside it."""
 
 from __future__ import annotations
 
@@ -7,16 +7,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..anatomy import level_name
 from ..errors import InputError
 from ..volume import Grid
-from .atlas import Anatomy
-from .tissue import COUNT, T2_SIGNAL, Tissue, label_table
+from . import artefacts
+from .contrasts import SEQUENCES, STYLES, fat_share, signals, texture_of
+from .geometry import Geometry, trace
+from .tissue import Tissue
 
-# A rotated-grid pattern in units of a voxel: each offset differs along every axis, whatever the orientation.
-_OFFSETS = np.array([[-0.33, 0.3, -0.3], [0.0, 0.0, 0.0], [0.3, -0.33, 0.33]])
-_SLAB = 400_000
-STYLES = ("t2", "stir")
+_FLOWING = (Tissue.CSF, Tissue.VESSEL, Tissue.FLOW_VOID)
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,142 +24,172 @@ class Phantom:
     Parameters
     ----------
     image : (I, J, K) float32, whole numbers from 0 to about 1500, as a scanner would store them.
-    mask : (I, J, K) uint8, 0 background, 1 vertebral bodies, 2 discs.
+    mask : (I, J, K) uint8, 0 background, 1 vertebral bodies, 2 discs: what fills most of each voxel.
     levels : (I, J, K) uint8, the level of every mask voxel in TotalSpineSeg values; 0 elsewhere. In a fused block each
         vertebra keeps its own value up to the middle of the former disc.
     present : names of the levels that `levels` holds, from head to foot: "C2", "C2-C3", "C3", ...
+    spared : (I, J, K) bool, tissue on which experts differ (the tip of the dens, C1, metal, grafts): "do not care".
     """
 
     image: np.ndarray
     mask: np.ndarray
     levels: np.ndarray
     present: list[str]
+    spared: np.ndarray
 
 
-def grid_around(shape: Sequence[int], spacing: Sequence[float], orientation: str = "PSR", centre=(0, 4, -22)) -> Grid:
-    """A grid whose middle lies at `centre` (RAS mm), by default where it shows C2 to the upper thoracic spine.
-
-    `shape` and `spacing` (mm) belong to the array axes in the order of `orientation`, for instance (320, 320, 15),
-    (0.7, 0.7, 4.0), "PSR".
-    """
-    axes = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
-    if len(orientation) != 3 or {axes.get(letter, (None,))[0] for letter in orientation} != {0, 1, 2}:
-        raise InputError(f"{orientation!r} is not an orientation; three letters such as 'PSR' are.")
-    affine = np.eye(4)
-    affine[:3, :3] = 0
-    for axis, letter in enumerate(orientation):
-        row, sign = axes[letter]
-        affine[row, axis] = sign * spacing[axis]
-    affine[:3, 3] = np.asarray(centre, float) - affine[:3, :3] @ ((np.asarray(shape) - 1) / 2)
-    return Grid(tuple(int(n) for n in shape), affine)
-
-
-def _signal(style: str, rng: np.random.Generator) -> np.ndarray:
-    signal = T2_SIGNAL * rng.lognormal(0, 0.08, COUNT)
-    marrow = rng.uniform(180, 330)
-    signal[[Tissue.MARROW, Tissue.DENS]] = marrow
-    signal[Tissue.LESION] = marrow * rng.uniform(1.2, 1.6)
-    if style == "stir":
-        signal[[Tissue.SUBCUTANEOUS_FAT, Tissue.FAT, Tissue.EPIDURAL]] *= 0.15
-        signal[[Tissue.MARROW, Tissue.DENS, Tissue.BONE, Tissue.LESION]] *= 0.4
-    return signal.astype(np.float32)
-
-
-def _points(grid: Grid, start: int, stop: int, offset) -> np.ndarray:
-    """Patient coordinates (N, 3) of a range of voxels in C order, moved by `offset` voxels."""
-    index = np.stack(np.unravel_index(np.arange(start, stop), grid.shape), axis=1) + np.asarray(offset)
-    return (index @ grid.affine[:3, :3].T + grid.affine[:3, 3]).astype(np.float32)
-
-
-def _disc_gain(anatomy: Anatomy, rng: np.random.Generator) -> np.ndarray:
-    """Gain (256,) by level value: worn discs are dark, marrow differs a little from vertebra to vertebra."""
-    gain = rng.lognormal(0, 0.05, 256)
-    wear = anatomy.shape.wear
-    for value, worn in zip([*range(63, 68), *range(71, 78)], wear, strict=True):
-        gain[value] *= 1.15 - 0.65 * worn
-    return gain.astype(np.float32)
-
-
-def _smooth(shape: Sequence[int], spacing: np.ndarray, length: float, rng: np.random.Generator) -> np.ndarray:
-    """Noise (I, J, K) of unit variance on nodes `length` mm apart, linear between them."""
-    nodes = [max(2, int(np.ceil(n * mm / length)) + 1) for n, mm in zip(shape, spacing, strict=True)]
-    values = rng.normal(size=nodes).astype(np.float32)
-    for axis, size in enumerate(shape):
-        position = np.linspace(0, nodes[axis] - 1, size) if size > 1 else np.zeros(1)
-        low = np.minimum(position.astype(int), nodes[axis] - 2)
-        part = (position - low).astype(np.float32).reshape([-1 if a == axis else 1 for a in range(3)])
-        values = np.take(values, low, axis) * (1 - part) + np.take(values, low + 1, axis) * part
-    return values
-
-
-def _sharpness(image: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """The point spread of a scanner: a gentle low-pass along the two finest axes, periodic as k-space is."""
-    for axis in np.argsort(spacing)[:2]:
-        frequency = np.fft.rfftfreq(image.shape[axis])
-        window = np.exp(-(np.square(frequency / 0.42) ** 2)).reshape([-1 if a == axis else 1 for a in range(3)])
-        image = np.fft.irfft(np.fft.rfft(image, axis=axis) * window, n=image.shape[axis], axis=axis)
-    return np.maximum(image, 0).astype(np.float32)
-
-
-def _coil(anatomy: Anatomy, grid: Grid, rng: np.random.Generator) -> np.ndarray:
-    """Sensitivity (I, J, K) of a neck coil: higher towards the nape, lower towards head and chest."""
-    reach = rng.uniform(110, 200)
-    axes = [np.arange(n, dtype=np.float32) for n in grid.shape]
-    i, j, k = np.meshgrid(*axes, indexing="ij", sparse=True)
-    y, z = (m[0] * i + m[1] * j + m[2] * k + m[3] for m in grid.affine[1:3].astype(np.float32))
-    return np.exp(-y / reach - np.square((z + 10) / 170)).astype(np.float32)
-
-
-def make(seed: int, grid: Grid, *, fused: Sequence[tuple[str, str]] = (), style: str = "t2") -> Phantom:
-    """Scan the person of a seed on a grid.
+def make(
+    seed: int,
+    grid: Grid,
+    *,
+    fused: Sequence[tuple[str, str]] = (),
+    style: str = "t2",
+    beyond: bool = False,
+    thickness: float | None = None,
+) -> Phantom:
+    """Scan the person of a seed on a grid: `trace`, then `render` with the same seed.
 
     Parameters
     ----------
     seed : any non-negative integer; the same seed and grid give the same voxels.
     grid : any orientation and spacing. C5 lies within a few millimetres of the origin; see `grid_around`.
     fused : pairs of neighbouring vertebrae grown together, for instance `(("C5", "C6"),)`.
-    style : "t2" or "stir" (fat-suppressed).
-
-    The truth is that of voxel centres. One core needs about 5 s for 320 x 320 x 15 voxels, 12 s for 512 x 512 x 15.
+    style : "t2", "t1", "stir", "pd" (turbo spin echoes in two dimensions) or "t2_3d".
+    beyond : draw the person from outside the ranges of training.
+    thickness : of a slice, mm, when slices have gaps; drawn from the seed if None.
 
     Raises
     ------
-    InputError : an unknown style, or a pair that is not two neighbours between C2 and T7.
+    InputError : an unknown style, a pair that is not two neighbours between C2 and T7, or a thickness that cannot be.
     """
-    if style not in STYLES:
-        raise InputError(f"The phantom style {style!r} is not known; use one of {', '.join(STYLES)}.")
-    anatomy = Anatomy(seed, fused)
-    rng = np.random.default_rng([int(seed), 4])
-    signal, gain = _signal(style, rng), _disc_gain(anatomy, rng)
-    count = int(np.prod(grid.shape))
-    image, levels, mask = np.zeros(count, np.float32), np.zeros(count, np.uint8), np.zeros(count, np.uint8)
-    table = label_table()
-    for start in range(0, count, _SLAB):
-        stop = min(start + _SLAB, count)
-        for offset in _OFFSETS:
-            tissue, level = anatomy.classify(_points(grid, start, stop, offset))
-            image[start:stop] += signal[tissue] * gain[level] / len(_OFFSETS)
-            if not offset.any():
-                mask[start:stop], levels[start:stop] = table[tissue], level
-    image, spacing = image.reshape(grid.shape), np.asarray(grid.spacing)
-    texture = 0.05 * _smooth(grid.shape, spacing, 2.5, rng) + 0.06 * _smooth(grid.shape, spacing, 9, rng)
-    image = _sharpness(image * np.exp(texture), spacing) * _coil(anatomy, grid, rng)
-    image *= np.exp(0.12 * _smooth(grid.shape, spacing, 120, rng))
-    sigma = rng.uniform(6, 12)
-    noise = rng.normal(0, sigma, (2, *grid.shape)).astype(np.float32)
-    image = np.sqrt(np.square(image + noise[0]) + np.square(noise[1]))
-    levels = levels.reshape(grid.shape)
+    _check(style)
+    return render(trace(seed, grid, fused=fused, beyond=beyond, thickness=thickness), seed, style)
+
+
+def render(geometry: Geometry, image_seed: int, style: str = "t2") -> Phantom:
+    """One scan of a traced person.
+
+    Parameters
+    ----------
+    geometry : from `trace`; it is left as it is and its truth is shared by all its images.
+    image_seed : draws protocol, coil, artefacts and noise. What belongs to the person does not change with it.
+    style : one of `STYLES`; InputError if it is not.
+    """
+    _check(style)
+    rng = np.random.default_rng([int(image_seed), 4])
+    table = signals(style, geometry.wear, np.random.default_rng([geometry.seed, 9]), rng)
+    flat = "3d" not in style
+    # Phase encoding runs head-foot or front-back; frequency encoding is the other.
+    phase, frequency = (geometry.axes.height, geometry.axes.front)[:: rng.choice([-1, 1])]
+    image = _body(geometry, table, frequency, style, rng)
+    gain = _sensitivity(geometry, flat, rng)
+    image = image * gain
+    if flat:
+        image = _band(image, geometry, rng)
+    image = _unrest(image, geometry, phase, SEQUENCES[style].flow, flat, rng)
+    image = _sampled(image, geometry, phase, frequency, flat, rng)
+    if rng.random() < 0.6:
+        # Scanners offer to even out the coil; they do it after the noise, which grows where the coil is far.
+        image = image / np.maximum(gain, 0.08) ** rng.uniform(0.3, 0.9)
     return Phantom(
-        image=np.round(image).astype(np.float32),
-        mask=mask.reshape(grid.shape),
-        levels=levels,
-        present=_names(levels),
+        image=np.round(np.clip(image, 0, 4000)).astype(np.float32),
+        mask=geometry.mask,
+        levels=geometry.levels,
+        present=list(geometry.present),
+        spared=geometry.spared,
     )
 
 
-def _names(levels: np.ndarray) -> list[str]:
-    """Names of the values in a level volume, head to foot, each disc after its upper vertebra."""
-    values = np.unique(levels)
-    names = [level_name(int(value)) for value in values if value]
-    order = {"C": 0, "T": 100}
-    return sorted(names, key=lambda n: (order[n[0]] + int(n.split("-")[0][1:]), "-" in n))
+def _check(style: str) -> None:
+    if style not in STYLES:
+        raise InputError(f"The phantom style {style!r} is not known; use one of {', '.join(STYLES)}.")
+
+
+def _body(geometry: Geometry, table: np.ndarray, frequency: int, style: str, rng: np.random.Generator) -> np.ndarray:
+    """Signal before coil and sampling: partial volume, chemical shift, texture, flow in the fluid, metal."""
+    grid, axes, tissue = geometry.grid, geometry.axes, geometry.tissue
+    spacing = grid.spacing
+    share = np.repeat(fat_share(), 256)
+    # 220 Hz at 1.5 T and 440 Hz at 3 T over bandwidths of 200 to 500 Hz a pixel move fat by up to about a pixel.
+    shift = rng.uniform(0.1, 1.1) * 0.7 / spacing[frequency] * rng.choice([-1, 1])
+    image = geometry.average(table * (1 - share))
+    image += artefacts.shifted(geometry.average(table * share), shift, frequency)
+    lengths = _lengths(axes, 3.5, 2.0, 5.0), _lengths(axes, 9, 7, 14)
+    noise = [artefacts.smooth_noise(grid.shape, spacing, length, rng) for length in lengths]
+    image *= np.exp(texture_of()[tissue] * (0.9 * noise[0] + 0.8 * noise[1]) * rng.uniform(0.6, 1.2))
+    fluid = tissue == Tissue.CSF
+    swirl = artefacts.smooth_noise(grid.shape, spacing, _lengths(axes, 8, 5, 22), rng)
+    depth = rng.uniform(0, 0.7) * SEQUENCES[style].flow
+    image -= image * fluid * depth * np.clip(swirl - 0.5, 0, 1)
+    implant = np.zeros(len(table), np.float32)
+    implant[Tissue.METAL * 256 : (Tissue.METAL + 1) * 256] = 1
+    # Titanium blooms by 1 to 3 mm in a turbo spin echo.
+    reach = rng.uniform(0.8, 2.5) / spacing
+    return artefacts.metal(image, geometry.average(implant), reach, rng.uniform(0.2, 0.9), frequency)
+
+
+def _lengths(axes, side: float, front: float, height: float) -> np.ndarray:
+    """Lengths (3,) per array axis from lengths along the patient's axes, mm."""
+    lengths = np.empty(3)
+    lengths[[axes.side, axes.front, axes.height]] = side, front, height
+    return lengths
+
+
+def _sensitivity(geometry: Geometry, flat: bool, rng: np.random.Generator) -> np.ndarray:
+    """Coil, transmit field and the fall-off towards both ends of the field of view, (I, J, K)."""
+    grid = geometry.grid
+    # A neck array lies behind the neck; some scanners add a part in front of it.
+    front = rng.uniform(0.15, 0.5) if rng.random() < 0.4 else 0.0
+    gain = artefacts.coil(grid, rng.uniform(70, 190), rng.uniform(110, 210), rng.normal(-15, 15), front)
+    gain = gain * np.exp(rng.uniform(0.04, 0.16) * artefacts.smooth_noise(grid.shape, grid.spacing, 110, rng))
+    gain *= artefacts.fade_ends(grid.shape, geometry.axes.height, rng.uniform(0.7, 0.95), rng.uniform(0.2, 1.0))
+    if flat:
+        gain *= artefacts.interleave(grid.shape, geometry.axes.slices, rng.normal(0, 0.03), 0.02, rng)
+    return gain.astype(np.float32)
+
+
+def _band(image: np.ndarray, geometry: Geometry, rng: np.random.Generator) -> np.ndarray:
+    """A saturation band over the throat, as most protocols have against swallowing."""
+    if rng.random() > 0.7:
+        return image
+    slope, offset, half = geometry.front
+    line = slope + rng.normal(0, 0.06), offset + half
+    return image * artefacts.saturation(geometry.grid, line, rng.uniform(6, 26), rng.uniform(0.4, 0.95))
+
+
+def _unrest(image, geometry: Geometry, phase: int, flow: float, flat: bool, rng: np.random.Generator) -> np.ndarray:
+    """Pulsation ghosts, swallowing, and odd slices that were measured after a small movement."""
+    axes, spacing, size = geometry.axes, geometry.grid.spacing, image.shape[phase]
+    if rng.random() < 0.5:
+        moving = image * np.isin(geometry.tissue, _FLOWING)
+        image = artefacts.ghosts(image, moving, int(size / rng.uniform(2.5, 12)), rng.uniform(0.01, 0.10) * flow, phase)
+    if rng.random() < 0.35:
+        slope, offset, half = geometry.front
+        grid = geometry.grid
+        ahead = artefacts.coordinate(grid, 1) - slope * artefacts.coordinate(grid, 2) - offset - half
+        throat = np.clip((ahead - 6) / 10, 0, 1)
+        moves = (axes.height, axes.front)[rng.integers(2)]
+        # Larynx and tongue rise by some millimetres; a swallow takes a second, so few of the echo trains see it.
+        lines = rng.random(size) < rng.uniform(0.03, 0.15)
+        shift = max(1, int(rng.uniform(2, 6) / spacing[moves]))
+        image = artefacts.swallow(image, throat, shift, lines, phase, moves)
+    if flat and rng.random() < 0.3:
+        odd = (np.arange(image.shape[axes.slices]) % 2).astype(np.float32).reshape(artefacts.along(axes.slices))
+        moved = artefacts.shifted(image, rng.normal(0, 0.3) / spacing[phase], phase)
+        image = image + odd * (moved - image)
+    return image
+
+
+def _sampled(image, geometry: Geometry, phase: int, frequency: int, flat: bool, rng: np.random.Generator):
+    """The measured matrix, its filter and the noise."""
+    spacing = geometry.grid.spacing
+    # Protocols of the cervical spine measure 0.5 to 0.9 mm and reconstruct to 0.34 to 0.7 mm.
+    fine = rng.uniform(0.5, 0.85) if flat else rng.uniform(0.75, 1.05)
+    coarse = fine * rng.uniform(1.0, 1.4)
+    kept = {frequency: spacing[frequency] / fine, phase: spacing[phase] / coarse}
+    if not flat:
+        kept[geometry.axes.slices] = spacing[geometry.axes.slices] / (fine * rng.uniform(1, 1.2))
+    kept = {axis: float(np.clip(share, 0.35, 1.0)) for axis, share in kept.items()}
+    edge = 0.0 if rng.random() < 0.3 else rng.uniform(0.2, 1.0)
+    sigma = float(np.exp(rng.uniform(np.log(5), np.log(24))))
+    return artefacts.acquire(image, kept, edge, sigma, rng)

@@ -123,9 +123,10 @@ def test_an_oblique_grid_meets_the_same_anatomy():
     index = np.argwhere(made.mask >= 0)
     points = index @ oblique.affine[:3, :3].T + oblique.affine[:3, 3]
     tissue, level = phantom.Anatomy(11).classify(points)
-    # Voxel centres are computed in another order of operations, so a few lie on the other side of a wall.
-    assert (label_table()[tissue] != made.mask.ravel()).mean() < 1e-4
-    assert (level != made.levels.ravel()).mean() < 1e-4
+    # The truth is that of most of a voxel, so it differs from its centre in a few that walls cross.
+    labelled = made.mask.ravel() > 0
+    assert (label_table()[tissue] != made.mask.ravel()).sum() < 0.08 * labelled.sum()
+    assert (level != made.levels.ravel()).sum() < 0.08 * labelled.sum()
 
 
 def test_the_order_of_points_changes_nothing():
