@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from .field import Field, Structure
+from .field import Field, Structure, smoothstep
 from .shape import COUNT, Shape
 from .tissue import Tissue
 
@@ -44,6 +44,11 @@ class Column:
         table = np.vstack([below, table])
         names = ("x", "front", "back", "cosine", "width", "bulge")
         self._curves = {n: np.interp(z, table[:, 0], table[:, i + 1]).astype(np.float32) for i, n in enumerate(names)}
+        # Dura and ligaments bridge the steps between vertebrae.
+        kernel = np.exp(-np.square(np.arange(-12, 13) / 7.0)).astype(np.float32)
+        for name in ("x", "front", "back", "cosine"):
+            padded = np.pad(self._curves[name], 12, mode="edge")
+            self._curves[name] = np.convolve(padded, kernel / kernel.sum(), mode="valid")
         self.foramen_magnum = float(self.dens_tip[2] + 4 * shape.scale)
 
     def index(self, z: np.ndarray) -> np.ndarray:
@@ -68,55 +73,84 @@ class Column:
         return np.array([first, last], np.float32)
 
 
-def ligaments(shape: Shape, column: Column, rng: np.random.Generator) -> Structure:
-    """Anterior and posterior longitudinal ligaments and the prevertebral tissue before them."""
-    thickness = rng.uniform(2.5, 5)
+def ligaments(shape: Shape, column: Column, rng: np.random.Generator) -> list[Structure]:
+    """Longitudinal ligaments, prevertebral tissue before them, and the long muscles of the neck."""
+    thickness = rng.uniform(2.0, 5)
+    wave = Field(rng, (14, 14, 25), 4)
+    long_x, long_size = rng.uniform(7.5, 9.5) * shape.scale, rng.uniform([4.5, 2.2], [7.5, 4.8]) * shape.scale
+    top = float(column.dens_tip[2])
+    end = float(shape.centre[8, 2])
 
-    def paint(points):
+    def before(points):
         at = column.index(points[:, 2])
         x = np.abs(points[:, 0] - column.at("x", at))
         cosine = column.at("cosine", at)
         ahead = (points[:, 1] - column.at("front", at)) * cosine
         within = (x < 1.15 * column.at("width", at)) & (points[:, 1] > column.at("back", at) - 1.2)
-        inside = within & (ahead < thickness)
+        inside = within & (ahead < thickness + 0.5 * wave(points))
         return inside, np.where(ahead[inside] < 1.3, Tissue.LIGAMENT, Tissue.PREVERTEBRAL), 0
 
-    return Structure(column.corridor(6, 2, 18, high=column.dens_tip[2]), paint)
+    def long_muscle(points):
+        at = column.index(points[:, 2])
+        x = np.abs(points[:, 0] - column.at("x", at)) - long_x
+        ahead = (points[:, 1] - column.at("front", at)) * column.at("cosine", at) - 0.7 * long_size[1]
+        taper = np.clip((points[:, 2] - end) / 30, 0.2, 1) * (1 + 0.12 * wave(points))
+        rho = np.square(x / long_size[0]) + np.square((ahead + 0.09 * x * np.abs(x)) / (long_size[1] * taper))
+        inside = rho < 1.25
+        return inside, np.where(rho[inside] < 1, Tissue.MUSCLE, Tissue.FAT), 0
+
+    return [
+        Structure(column.corridor(9, 2, 18, high=top), before),
+        Structure(column.corridor(11, 0, 22, end, top), long_muscle),
+    ]
 
 
-def contents(shape: Shape, column: Column, rng: np.random.Generator) -> Structure:
-    """The canal: posterior longitudinal ligament, epidural fat, dura, cerebrospinal fluid with roots, and the cord."""
+def contents(shape: Shape, column: Column, rng: np.random.Generator) -> list[Structure]:
+    """The canal: ligaments before and behind, epidural fat, dura, cerebrospinal fluid with roots, and the cord."""
     scale = shape.scale
-    half_width = rng.uniform(11, 12.5) * scale
+    widest, narrowest = rng.uniform(10.8, 12.6) * scale, rng.uniform(8.0, 9.5) * scale
+    c6, t2 = float(shape.centre[4, 2]), float(shape.centre[7, 2])
     epidural = [Tissue.EPIDURAL, Tissue.FAT, Tissue.LIGAMENT][rng.integers(3)]
     ripple, fat, roots = Field(rng, (20, 20, 18)), Field(rng, (20, 20, 16)), Field(rng, (3, 3, 30))
-    position, cord_width = shape.cord_position, rng.uniform(5.8, 7.2) * scale
+    position, cord_width = shape.cord_position, rng.uniform(5.6, 7.2) * scale
     gap = rng.uniform(0.4, 1.2)
     flow = Field(rng, (8, 6, 25))
     flow_limit = rng.uniform(1.4, 3.0)
+    flavum = rng.uniform(0.6, 2.2) * scale
+    wall = rng.uniform(0.6, 1.8)
+    bone_top, bone_bottom = sorted(shape.centre[rng.choice(5, 2, replace=False), 2], reverse=True)
+    side_fat = (Tissue.LIGAMENT, Tissue.EPIDURAL, Tissue.FAT)[rng.integers(3)]
 
     def paint(points):
-        at = column.index(points[:, 2])
+        z = points[:, 2]
+        at = column.index(z)
         x = points[:, 0] - column.at("x", at)
         behind = (column.at("back", at) - points[:, 1]) * column.at("cosine", at)
         size = shape.canal * (1 + 0.04 * ripple(points))
-        start = gap + 0.85 * column.at("bulge", at) * (np.abs(x) < 7)
+        half_width = widest + (narrowest - widest) * smoothstep(-z, -c6, -t2)
+        thick = gap
+        if shape.ossified:
+            thick = gap + shape.ossified * smoothstep(z, bone_bottom - 8, bone_bottom) * (
+                1 - smoothstep(z, bone_top, bone_top + 8)
+            )
+        start = thick + 0.85 * column.at("bulge", at) * (np.abs(x) < 7)
         room = np.maximum(size - start, 2)
         middle = start + room / 2
-        ring = np.square((behind - size / 2) / (size / 2 + 2.6)) + np.square(x / (half_width + 2.2))
+        ring = np.square((behind - size / 2) / (size / 2 + flavum)) + np.square(x / (half_width + wall))
         inside = (ring < 1) & (behind > -0.6)
         x, behind, middle, room, size = x[inside], behind[inside], middle[inside], room[inside], size[inside]
-        points = points[inside]
+        points, half_width = points.T[:, inside].T, half_width[inside]
         sac = np.square((behind - middle) / (room / 2)) + np.square(x / half_width)
-        cord_at = np.clip(position * room, shape.cord / 2 + 0.8, None) + start[inside]
+        cord_at = np.clip(position * room, np.minimum(shape.cord / 2 + 0.8, room / 2), None) + start[inside]
         radius = np.minimum(shape.cord / 2, 0.47 * room)
-        cord = np.square((behind - cord_at) / radius) + np.square(x / cord_width)
-        back_fat = (behind > size) & (fat(points) > -0.3)
+        cord = np.square((behind - cord_at) / radius) + np.square(x / np.minimum(cord_width, 0.85 * half_width))
+        back_fat = (behind > size - 1) & (fat(points) > -0.3)
         tissue = np.where(back_fat, epidural, Tissue.LIGAMENT)
+        tissue[(np.abs(x) > 0.8 * half_width) & (sac >= 1) & (behind > 1)] = side_fat
         tissue[sac < 1] = Tissue.CSF
         tissue[(sac < 1) & (np.abs(x) > 3) & (roots(points) > 1.3)] = Tissue.NERVE
         tissue[(sac < 1) & (flow(points) > flow_limit)] = Tissue.CORD
         tissue[cord < 1] = Tissue.CORD
         return inside, tissue, 0
 
-    return Structure(column.corridor(2, shape.canal + 6, half_width + 4, high=column.foramen_magnum + 8), paint)
+    return [Structure(column.corridor(2, shape.canal + 6, widest + 4, high=column.foramen_magnum + 8), paint)]

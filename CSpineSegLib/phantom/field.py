@@ -1,7 +1,7 @@
 """Implicit shapes and smooth random fields that can be evaluated at any point of space.
 
-All points are (N, 3) float32 in millimetres; all distances are signed, in millimetres, negative inside, and exact or
-slightly underestimated, which is enough for shells of a millimetre or two.
+All points are (N, 3) float32 in millimetres, best stored column by column (Fortran order); all distances are signed,
+in millimetres, negative inside, and exact or slightly under, which is enough for shells of a millimetre or two.
 """
 
 from __future__ import annotations
@@ -42,29 +42,45 @@ class Field:
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         self._waves = (direction * scale * rng.uniform(0.7, 1.4, (waves, 1))).T.astype(np.float32)
         self._phases = rng.uniform(0, 2 * np.pi, waves).astype(np.float32)
-        self._gain = np.float32(np.sqrt(2 / waves))
+        self._gain = np.full(waves, np.sqrt(2 / waves), np.float32)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        return np.sin(points @ self._waves + self._phases).sum(axis=1) * self._gain
+        phase = points @ self._waves
+        phase += self._phases
+        return np.sin(phase, out=phase) @ self._gain
+
+
+def local_axes(points: np.ndarray, centre, rotation: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    """Coordinates x, y, z (N,) each of points (N, 3) from a centre, along the rows of a rotation (3, 3)."""
+    if rotation is None:
+        return tuple(points[:, axis] - np.float32(centre[axis]) for axis in range(3))
+    turned = points @ np.asarray(rotation, np.float32).T - np.asarray(rotation @ centre, np.float32)
+    return turned[:, 0], turned[:, 1], turned[:, 2]
 
 
 def ellipsoid(points: np.ndarray, centre, radii, rotation: np.ndarray | None = None) -> np.ndarray:
     """Signed distance to an ellipsoid, first-order: (rho - 1) times the smallest radius."""
-    offset = points - np.asarray(centre, np.float32)
-    if rotation is not None:
-        offset = offset @ rotation.T
-    radii = np.asarray(radii, np.float32)
-    return (np.sqrt(np.square(offset / radii).sum(axis=1)) - 1) * radii.min()
+    total = np.float32(0)
+    for values, radius in zip(local_axes(points, np.asarray(centre, float), rotation), radii, strict=True):
+        values = values * np.float32(1 / radius)
+        total = total + values * values
+    return (np.sqrt(total) - np.float32(1)) * np.float32(min(radii))
 
 
 def capsule(points: np.ndarray, start, stop, radius: float, squash=(1, 1, 1)) -> np.ndarray:
     """Signed distance to a rounded rod from `start` to `stop`; `squash` divides the axes first, to flatten it."""
-    squash = np.asarray(squash, np.float32)
-    points = points / squash
-    start = np.asarray(start, np.float32) / squash
-    axis = np.asarray(stop, np.float32) / squash - start
-    along = np.clip((points - start) @ axis / np.dot(axis, axis), 0, 1)
-    return np.sqrt(np.square(points - start - along[:, None] * axis).sum(axis=1)) - radius
+    squash = np.asarray(squash, float)
+    start = np.asarray(start, float) / squash
+    axis = np.asarray(stop, float) / squash - start
+    axes = [points[:, a] * np.float32(1 / squash[a]) - np.float32(start[a]) for a in range(3)]
+    step = axis / np.dot(axis, axis)
+    along = axes[0] * np.float32(step[0]) + axes[1] * np.float32(step[1]) + axes[2] * np.float32(step[2])
+    np.clip(along, 0, 1, out=along)
+    total = np.float32(0)
+    for values, part in zip(axes, axis, strict=True):
+        values -= along * np.float32(part)
+        total = total + values * values
+    return np.sqrt(total) - np.float32(radius)
 
 
 def moved(point, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> np.ndarray:

