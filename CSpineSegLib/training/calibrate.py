@@ -25,6 +25,8 @@ from . import exams, fitting, looking
 from .spread import spread
 
 VIEWS = ("mirror", "coarse")
+# The same persons in T2 and in another weighting.
+KINDS = ("calibration", "calibration_other")
 _OWN = ("expected", "sure")
 
 
@@ -130,7 +132,7 @@ def main(argv: list[str] | None = None) -> int:
     add = parser.add_argument
     add("bundle", help="name or folder of the model")
     add("--exams-folder", type=Path, default=Path("build/exams"), help="kept exams (default: %(default)s)")
-    add("--exams", type=int, default=60, help="persons, drawn if they are not kept (default: %(default)s)")
+    add("--exams", type=int, default=24, help="persons, drawn if they are not kept (default: %(default)s)")
     add("--variants", type=int, default=2, help="of each, all but one spoilt (default: %(default)s)")
     add("--views", nargs="*", default=list(VIEWS), choices=sorted(quality.VIEWS))
     add("--compare", action="store_true", help="tell what each set of these views is worth")
@@ -138,9 +140,10 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         bundle = model.load(arguments.bundle)
-        for path in exams.build(arguments.exams_folder, {"calibration": arguments.exams}):
+        counts = dict.fromkeys(KINDS, arguments.exams)
+        for path in exams.build(arguments.exams_folder, counts):
             print(f"drew {path}", flush=True)
-        paths = exams.kept(arguments.exams_folder, "calibration", arguments.exams)
+        paths = [path for kind in KINDS for path in exams.kept(arguments.exams_folder, kind, arguments.exams)]
         fitted, samples = calibrate(
             bundle, paths, variants=arguments.variants, views=arguments.views, jobs=arguments.jobs
         )

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .. import model, volume
-from ..model import engine, networks, preprocess, quality
+from ..model import devices, networks, preprocess, quality, running
 from . import exams, fitting, spoiling
 
 # Voxels of an exam that speak for its probabilities, from around the spine, where there is something to decide.
@@ -58,7 +58,7 @@ def sample(bundle: str, path: str, variant: int, views: tuple[str, ...]) -> Samp
 def look(bundle: model.Bundle, exam: exams.Exam, views: tuple[str, ...], variant: int = 0) -> Sample:
     """Segment an exam in the plain view and the further ones, and compare each with the truth."""
     slices, way = preprocess.to_network(exam.image, bundle.spacing)
-    forward = forward_of(bundle)
+    forward = forward_of(bundle, way.across)
     plain = preprocess.from_network(forward(slices), way)
     truth, spared = (volume.reorient(part, preprocess.ORIENTATION).array for part in (exam.mask, exam.spared))
     counted = spared == 0
@@ -72,7 +72,7 @@ def look(bundle: model.Bundle, exam: exams.Exam, views: tuple[str, ...], variant
         began = time.perf_counter()
     by_view["all"] = fitting.dice(truth, seen.mean.argmax(axis=0), counted)
     features = quality.measure(seen, labels, 1.0, float(np.prod(way.spacing)))[0]
-    chosen = _around(truth, counted, way.spacing, np.random.default_rng([int(exam.about["seed"]), 23, variant]))
+    chosen = around(truth, counted, way.spacing, np.random.default_rng([int(exam.about["seed"]), 23, variant]))
     return Sample(
         name=f"{exam.name} #{variant}",
         person=int(exam.about["seed"]),
@@ -92,7 +92,7 @@ def _at(maps: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return maps.reshape(3, -1)[:, chosen].astype(np.float16)
 
 
-def _around(truth: np.ndarray, counted: np.ndarray, spacing: Any, rng: np.random.Generator) -> np.ndarray:
+def around(truth: np.ndarray, counted: np.ndarray, spacing: Any, rng: np.random.Generator) -> np.ndarray:
     """Flat indices of some voxels in the box around the truth, 12 mm wider in plane, that count."""
     inside = np.zeros(truth.shape, bool)
     found = np.nonzero(truth)
@@ -104,7 +104,9 @@ def _around(truth: np.ndarray, counted: np.ndarray, spacing: Any, rng: np.random
     return places if len(places) <= _VOXELS else rng.choice(places, _VOXELS, replace=False)
 
 
-def forward_of(bundle: model.Bundle) -> quality.Forward:
-    """The network of a bundle on the CPU, as the quality score uses it."""
-    step, network = networks.stride(bundle.definition), engine.network_of(bundle, "cpu")
-    return lambda slices: np.concatenate([m for _, m in engine.segment(network, slices, step, "cpu")], axis=1)
+def forward_of(bundle: model.Bundle, across: float) -> quality.Forward:
+    """The network of a bundle on the CPU, as the quality score uses it; `across`: mm from slice to slice."""
+    engine = running.open_engine(bundle, devices.choose("cpu", converted=bundle.is_converted))
+    step = networks.stride(bundle.definition)
+    away = preprocess.neighbour(across, bundle.distance) if bundle.slices > 1 else 0
+    return lambda slices: running.forward(engine, slices, step, away)
