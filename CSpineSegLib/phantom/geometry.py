@@ -98,7 +98,7 @@ def trace(
     ------
     InputError : a pair that is not two neighbours between C2 and T7, or a thickness beyond the spacing.
     """
-    anatomy, axes = Anatomy(seed, fused, **({"beyond": True} if beyond else {})), axes_of(grid)
+    anatomy, axes = Anatomy(seed, fused, beyond=beyond), axes_of(grid)
     offsets = _offsets(grid, axes, _share(int(seed), float(grid.spacing[axes.slices]), thickness))
     everywhere = np.arange(int(np.prod(grid.shape)))
     ends = [_codes(anatomy, grid, everywhere, offset).reshape(grid.shape) for offset in offsets[:2]]
