@@ -192,23 +192,23 @@ class Views:
 def measure(
     views: Views, labels: np.ndarray, temperature: float, pixel_area: float
 ) -> tuple[dict[str, float], np.ndarray, np.ndarray]:
-    """Features, doubt of each slice (n,) and doubt map (n, rows, columns) uint8; see :class:`Quality`."""
+    """Features, doubt of each slice (n,) and doubt map (n, rows, columns) uint8; see :class:`Quality`.
+
+    The features are of the probabilities as they are, so that a line fitted to them holds for any temperature.
+    """
     count = len(labels)
     doubt, per_slice = np.empty(labels.shape, np.uint8), np.empty(count, np.float32)
     agreed, expected, marked = np.zeros((3, count, 2))
     steady = _STEADY_AREA / pixel_area
     # Slice by slice: a whole-body volume must not need several copies of its probabilities.
     for index in range(count):
-        maps = tempered(views.mean[:, index], temperature)
+        raw, inside = views.mean[:, index], [labels[index] == value for value in (1, 2)]
+        agreed[index], expected[index], marked[index] = _overlap(raw, inside)
+        maps = tempered(raw, temperature)
         right = np.take_along_axis(maps, labels[index][None].astype(np.intp), axis=0)[0]
         doubt[index] = np.rint(100.0 * np.clip(1.0 - right, 0.0, 1.0))
-        for column, value in enumerate((1, 2)):
-            inside = labels[index] == value
-            agreed[index, column] = maps[value][inside].sum(dtype=np.float64)
-            expected[index, column] = maps[value].sum(dtype=np.float64)
-            marked[index, column] = np.count_nonzero(inside)
-        both = agreed[index].sum(), expected[index].sum() + marked[index].sum()
-        per_slice[index] = 1.0 - (2 * both[0] + steady) / (both[1] + steady)
+        shared, total, own = (part.sum() for part in _overlap(maps, inside))
+        per_slice[index] = 1.0 - (2 * shared + steady) / (total + own + steady)
     features = {}
     for column, key in enumerate(STRUCTURES):
         features[f"{key}_voxels"] = float(marked[:, column].sum())
@@ -218,6 +218,13 @@ def measure(
         for name, pair in views.agreement.items():
             features[f"{key}_{name}"] = _logit(pair[column])
     return features, np.clip(per_slice, 0.0, 1.0), doubt
+
+
+def _overlap(maps: np.ndarray, inside: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Of bodies and discs (2,): probability within the mask, probability in all, pixels of the mask."""
+    agreed = [maps[value][mask].sum(dtype=np.float64) for value, mask in enumerate(inside, 1)]
+    expected = [maps[value].sum(dtype=np.float64) for value, _ in enumerate(inside, 1)]
+    return np.array(agreed), np.array(expected), np.array([np.count_nonzero(mask) for mask in inside], float)
 
 
 def _logit(share: float) -> float:

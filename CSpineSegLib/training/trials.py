@@ -11,9 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from .. import model, phantom, volume
+from .. import model, volume
 from ..errors import InputError
 from ..model import preprocess, quality
+from ..phantom.grids import turned
 from . import exams, fitting, looking, spoiling
 from .exams import Exam
 
@@ -104,7 +105,7 @@ def _rotated(degrees: float) -> Callable[[Exam], Exam]:
     """The person nodding: sampled anew on a grid that is turned about the left-right axis."""
 
     def change(exam: Exam) -> Exam:
-        grid = phantom.turned(exam.image.grid, (np.deg2rad(degrees), 0.0, 0.0))
+        grid = turned(exam.image.grid, (np.deg2rad(degrees), 0.0, 0.0))
         return replace(
             exam,
             image=volume.resample(exam.image, grid),
