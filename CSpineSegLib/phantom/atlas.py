@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from . import block, canal, lateral, neck, posterior, spine
+from . import block, canal, head, lateral, neck, posterior, spine
 from .field import Field, Structure
 from .outline import Outline
 from .shape import COUNT, Shape, draw
@@ -84,7 +84,7 @@ class Anatomy:
         shape, column = self.shape, self.column
         return [
             *neck.throat(shape, column, self._outline, rng),
-            *neck.head(shape, column, rng),
+            *head.head(shape, column, rng),
             *canal.ligaments(shape, column, rng),
             *lateral.structures(shape, column, rng),
             *posterior.structures(shape, rng),

@@ -98,3 +98,29 @@ def rotation_about_x(angle: float) -> np.ndarray:
     """Rotation (3, 3) in the sagittal plane, in radians, from front to head."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[1, 0, 0], [0, c, s], [0, -s, c]], np.float32)
+
+
+def blob(centre, radii, tissue: int, rotation=None, shell: int | None = None, thickness: float = 1.0) -> Structure:
+    """An ellipsoid of one tissue, with an optional shell of another inside its surface."""
+
+    def paint(points):
+        depth = ellipsoid(points, centre, radii, rotation)
+        inside = depth < 0
+        if shell is None:
+            return inside, tissue, 0
+        return inside, np.where(depth[inside] > -thickness, shell, tissue), 0
+
+    return Structure(box_around([centre], float(np.max(radii))), paint)
+
+
+def rod(start, stop, radius: float, tissue: int, shell: int | None = None, squash=(1, 1, 1)) -> Structure:
+    """A rounded rod of one tissue, with an optional 1 mm shell of another."""
+
+    def paint(points):
+        depth = capsule(points, start, stop, radius, squash)
+        inside = depth < 0
+        if shell is None:
+            return inside, tissue, 0
+        return inside, np.where(depth[inside] > -1.0, shell, tissue), 0
+
+    return Structure(box_around([start, stop], radius * max(squash)), paint)

@@ -1,11 +1,11 @@
-"""Head and front of the neck: enough of the neighbourhood for a network to learn what a spine is not."""
+"""The front of the neck and the inlet of the chest: enough for a network to learn what a spine is not."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from .canal import Column
-from .field import Field, Structure, box_around, capsule, ellipsoid, moved, rotation_about_x
+from .field import Field, Structure, blob, rod, rotation_about_x
 from .outline import Outline
 from .shape import Shape
 from .tissue import Tissue
@@ -21,93 +21,6 @@ _CLUTTER = (
     Tissue.CARTILAGE,
     Tissue.VESSEL,
 )
-_MOUTH = (Tissue.FATTY_MUSCLE, Tissue.FAT, Tissue.TONGUE)
-_NOSE = (Tissue.AIRWAY, Tissue.MUCOSA, Tissue.FAT)
-
-
-def blob(centre, radii, tissue: int, rotation=None, shell: int | None = None, thickness: float = 1.0) -> Structure:
-    """An ellipsoid of one tissue, with an optional shell of another inside its surface."""
-
-    def paint(points):
-        depth = ellipsoid(points, centre, radii, rotation)
-        inside = depth < 0
-        if shell is None:
-            return inside, int(tissue), 0
-        return inside, np.where(depth[inside] > -thickness, shell, tissue), 0
-
-    return Structure(box_around([centre], float(np.max(radii))), paint)
-
-
-def rod(start, stop, radius: float, tissue: int, shell: int | None = None, squash=(1, 1, 1)) -> Structure:
-    """A rounded rod of one tissue, with an optional 1 mm shell of another."""
-
-    def paint(points):
-        depth = capsule(points, start, stop, radius, squash)
-        inside = depth < 0
-        if shell is None:
-            return inside, int(tissue), 0
-        return inside, np.where(depth[inside] > -1.0, shell, tissue), 0
-
-    return Structure(box_around([start, stop], radius * max(squash)), paint)
-
-
-def head(shape: Shape, column: Column, rng: np.random.Generator) -> list[Structure]:
-    """Skull with brain, cerebellum and brainstem; clivus; palate, tongue, jaw and the air above it."""
-    scale, top = shape.scale, column.foramen_magnum
-    x = float(column.lookup("x", top))
-    canal = float(column.lookup("back", top)) - shape.canal / 2
-    folia = Field(rng, (9, 3.5, 3.5), 5)
-    skull_centre = np.array([x, canal - rng.uniform(2, 14), top + 62 * scale])
-    skull_radii = np.array([70, 84, 66]) * scale
-    thickness = rng.uniform(4, 7)
-    fossa = np.array([x, canal - 24 * scale, top + 26 * scale])
-
-    def skull(points):
-        depth = ellipsoid(points, skull_centre, skull_radii)
-        inside = depth < 0
-        points, depth = points[inside], depth[inside]
-        tissue = np.where(depth > -thickness, Tissue.BONE, Tissue.CSF)
-        tissue[(depth > -1.2) | (np.abs(depth + thickness) < 0.8)] = Tissue.CORTEX
-        tissue[depth < -thickness - 4] = Tissue.BRAIN
-        cavity = ellipsoid(points, fossa, np.array([48, 30, 27]) * scale)
-        tissue[(cavity < 0) & (depth < -thickness)] = Tissue.CSF
-        inner = (cavity < -2.5) & (depth < -thickness)
-        leaf = folia(points[inner]) > 1.35
-        tissue[inner] = np.where(leaf, Tissue.CSF, Tissue.CEREBELLUM)
-        opening = (np.abs(points[:, 0] - x) < 11) & (np.abs(points[:, 1] - canal) < shape.canal * 0.5 + 1)
-        tissue[opening & (points[:, 2] < top + 14)] = Tissue.CSF
-        return inside, tissue, 0
-
-    lean = np.array([0, rng.uniform(0.1, 0.4), 1])
-    stem = np.array([x, canal, top - 6])
-    clivus = np.array([x, float(column.dens_tip[1]) + rng.uniform(2, 6), top + rng.uniform(2, 6)])
-    palate = np.array([x, clivus[1] + 30 * scale, clivus[2] + rng.uniform(-6, 6)])
-    mouth = float(column.lookup("front", shape.centre[0, 2])) + rng.uniform(42, 56)
-    tongue = np.array([x, mouth, shape.centre[0, 2] + 2])
-    jaw = np.array([x, tongue[1] + rng.uniform(26, 38), shape.centre[0, 2] - rng.uniform(6, 16)])
-    items = [
-        Structure(box_around([skull_centre], float(skull_radii.max())), skull),
-        rod(stem, stem + 24 * lean, 6.5 * scale, Tissue.CORD, squash=(1.2, 1, 1)),
-        rod(stem + 22 * lean, stem + 40 * lean, 11 * scale, Tissue.BRAIN, squash=(1.2, 1, 1)),
-        rod(clivus, moved(clivus, y=20 * scale, z=32 * scale), 5.5 * scale, Tissue.BONE, Tissue.CORTEX, (1.8, 1, 1)),
-        blob(moved(clivus, y=24 * scale, z=8), np.array([14, 18, 13]) * scale, Tissue.AIRWAY, None, Tissue.MUCOSA, 2.0),
-        rod(palate, moved(palate, y=44, z=2), 3.0, Tissue.CORTEX, squash=(5, 1, 1)),
-        rod(moved(palate, y=-2, z=-2), moved(palate, y=-20, z=-20), 3.5, Tissue.MUCOSA, squash=(2.5, 1, 1)),
-        blob(tongue, np.array([24, 28, 22]) * scale * rng.uniform(0.9, 1.1), Tissue.TONGUE, rotation_about_x(0.3)),
-        blob(jaw, np.array([9, 6, 10]) * scale, Tissue.BONE, None, Tissue.CORTEX, 1.6),
-    ]
-    for side in (-1, 1):
-        angle = np.array([x + side * 44 * scale, tongue[1] - 32, shape.centre[0, 2] + 16])
-        items.append(rod(moved(jaw, x=side * 8), angle, 6 * scale, Tissue.BONE, Tissue.CORTEX, (0.8, 0.8, 1.4)))
-        items.append(rod(angle, moved(angle, y=4, z=36), 6 * scale, Tissue.BONE, Tissue.CORTEX, (0.8, 1.6, 1)))
-        items.append(blob(moved(angle, -side * 5, -6, -10), (8, 9, 13), Tissue.GLAND))
-    for _ in range(10):
-        centre = tongue + rng.uniform([-20, -20, -14], [20, 20, 18])
-        items.append(blob(centre, rng.uniform(1.5, 8, 3), _MOUTH[rng.integers(3)]))
-    for _ in range(6):
-        centre = palate + rng.uniform([-25, 0, 5], [25, 50, 35])
-        items.append(blob(centre, rng.uniform(4, 12, 3), _NOSE[rng.integers(3)]))
-    return items
 
 
 def throat(shape: Shape, column: Column, outline: Outline, rng: np.random.Generator) -> list[Structure]:

@@ -44,8 +44,10 @@ def turn(rng: np.random.Generator, ranges: Ranges) -> Turn:
 
 def tilts(rng: np.random.Generator, ranges: Ranges, count: int, t1: int) -> np.ndarray:
     """Angle (count,) of each vertebra's axis from the vertical: cranially lordosis, caudally kyphosis, radians."""
-    slope = np.deg2rad(np.clip(rng.normal(23, 8), 3, 44))
-    lordosis = np.deg2rad(ranges.lordosis(rng))
+    # People look straight ahead: a lordotic neck stands on a steep first rib, a kyphotic one on a flat one.
+    lordosis = ranges.lordosis(rng)
+    slope = np.deg2rad(np.clip(12.5 + 0.55 * lordosis + rng.normal(0, 6.5), -12, 48))
+    lordosis = np.deg2rad(lordosis)
     kyphosis = np.deg2rad(np.clip(rng.normal(3.0, 1.4), 0, 6.5))
     tilt = np.r_[np.linspace(slope - lordosis, slope, t1 + 1), slope - kyphosis * np.arange(1, count - t1)]
     # Part of the curve lies in one arc, part in an S or a kink at one segment.
@@ -53,7 +55,7 @@ def tilts(rng: np.random.Generator, ranges: Ranges, count: int, t1: int) -> np.n
     tilt[: t1 + 1] += np.deg2rad(rng.normal(0, 6)) * part
     if rng.random() < 0.12:
         tilt[: rng.integers(2, t1 + 1)] -= np.deg2rad(rng.uniform(-9, 9))
-    return tilt + np.deg2rad(rng.normal(0, 1.4, count)) + np.deg2rad(rng.normal(0, 5))
+    return tilt + np.deg2rad(rng.normal(0, 1.4, count)) + np.deg2rad(rng.normal(0, 4.5))
 
 
 def listhesis(rng: np.random.Generator, count: int) -> np.ndarray:

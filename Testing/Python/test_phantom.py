@@ -177,7 +177,7 @@ def test_bodies_have_the_volume_of_adults():
             continue
         _, points = local_box(anatomy.shape, 3)
         level = anatomy.classify(anatomy.shape.turn.apply(points))[1]
-        assert 1.6 < (level == level_value("C5")).sum() / 1000 < 6.0, f"cm3 of C5, seed {seed}"
+        assert 1.6 < (level == level_value("C5")).sum() / 1000 < 7.0, f"cm3 of C5, seed {seed}"
 
 
 def test_t2_shows_bright_fluid_grey_cord_and_dark_walls():
