@@ -11,9 +11,10 @@ from typing import Any
 
 from .. import anatomy, resources
 from ..errors import ModelError
-from . import networks, preprocess
+from . import calibration, networks, preprocess
+from .calibration import Calibration
 from .checksums import verify
-from .exporting import INFERENCE, METADATA, REQUIRED, WEIGHTS, check_name, export
+from .exporting import CONVERTED, CONVERTED_WEIGHTS, INFERENCE, METADATA, REQUIRED, WEIGHTS, check_name, export
 
 __all__ = ["Bundle", "available", "export", "folders", "load", "survey"]
 
@@ -34,6 +35,9 @@ class Bundle:
     metadata : all of configs/metadata.json.
     definition : its network, see :func:`networks.build`.
     spacing : in-plane spacing of the slices that the network sees, mm.
+    slices, distance : how many slices it sees at a time (1 or 3), and mm to the neighbours.
+    calibration : what was fitted to it after its training, or None.
+    sums : {file within the bundle: SHA-256}, as checked on loading.
     """
 
     name: str
@@ -44,10 +48,19 @@ class Bundle:
     metadata: dict[str, Any]
     definition: dict[str, Any]
     spacing: float
+    slices: int
+    distance: float
+    calibration: Calibration | None
+    sums: dict[str, str]
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether it also carries the network in OpenVINO's form."""
+        return CONVERTED in self.sums
 
 
 def load(name_or_folder: str | Path) -> Bundle:
-    """Open a bundle by name ("cspine-phantom-2d") or by folder.
+    """Open a bundle by name ("cspine-phantom") or by folder.
 
     Raises
     ------
@@ -56,6 +69,8 @@ def load(name_or_folder: str | Path) -> Bundle:
     """
     folder = _find(name_or_folder)
     sums = verify(folder, REQUIRED)
+    if (CONVERTED in sums) != (CONVERTED_WEIGHTS in sums):
+        raise ModelError(f"{folder} has only half of its converted form, {CONVERTED}; export the model again.")
     metadata, inference = _json(folder / METADATA), _json(folder / INFERENCE)
     try:
         labels = {int(value): str(name) for value, name in metadata["labels"].items()}
@@ -69,8 +84,26 @@ def load(name_or_folder: str | Path) -> Bundle:
     definition = networks.from_monai(inference.get("network_def"))
     if definition != metadata.get("network"):
         raise ModelError(f"{folder / INFERENCE} and {METADATA} describe different networks; export the model again.")
-    spacing = preprocess.spacing_of(prepared)
-    return Bundle(name, version, folder, sums[WEIGHTS], labels, metadata, definition, spacing)
+    spacing, (slices, distance) = preprocess.spacing_of(prepared), preprocess.context_of(prepared)
+    if definition["in_channels"] != slices:
+        raise ModelError(
+            f"{folder / METADATA} gives {slices} slices at a time to a network of {definition['in_channels']}; "
+            "export the model again."
+        )
+    return Bundle(
+        name,
+        version,
+        folder,
+        sums[WEIGHTS],
+        labels,
+        metadata,
+        definition,
+        spacing,
+        slices,
+        distance,
+        calibration.read(folder),
+        sums,
+    )
 
 
 def available() -> list[Bundle]:

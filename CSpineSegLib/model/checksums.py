@@ -29,11 +29,11 @@ def verify(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
     ------
     ModelError : names the file that is missing, was changed, or is there without being listed.
     """
-    listed = _read(folder / SUMS)
+    known = listed(folder)
     for name in required:
-        if name not in listed:
+        if name not in known:
             raise ModelError(f"The model in {folder} is incomplete: {SUMS} does not list {name}; install it again.")
-    for name, expected in listed.items():
+    for name, expected in known.items():
         path = folder / name
         try:
             found = files.sha256(path)
@@ -44,9 +44,9 @@ def verify(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
         if found != expected:
             raise ModelError(f"{path} was changed or damaged: its SHA-256 is not the one in {SUMS}; install it again.")
     for name in _present(folder):
-        if name not in listed:
+        if name not in known:
             raise ModelError(f"{folder / name} does not belong to the model: {SUMS} does not list it; remove it.")
-    return listed
+    return known
 
 
 def _present(folder: Path) -> list[str]:
@@ -55,18 +55,20 @@ def _present(folder: Path) -> list[str]:
     return sorted(path.as_posix() for path in found if not path.name.endswith(".cspineseg-tmp"))
 
 
-def _read(path: Path) -> dict[str, str]:
+def listed(folder: Path) -> dict[str, str]:
+    """{path within the bundle: SHA-256} as its SHA256SUMS says; ModelError if that is missing or damaged."""
+    path = folder / SUMS
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise ModelError(f"{path} is missing from the model, so that it cannot be checked; install it again.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} cannot be read ({error}); install the model again.") from None
-    listed: dict[str, str] = {}
+    known: dict[str, str] = {}
     for line in filter(None, lines):
         match = _LINE.match(line)
         name = PurePosixPath(match[2]) if match else None
         if match is None or name is None or name.is_absolute() or ".." in name.parts or "\\" in match[2]:
             raise ModelError(f"{path} is damaged: it holds the line {line[:80]!r}; install the model again.")
-        listed[match[2]] = match[1]
-    return listed
+        known[match[2]] = match[1]
+    return known

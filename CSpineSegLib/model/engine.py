@@ -1,4 +1,4 @@
-"""A bundle's network on a device: weights loaded as data, slices run in batches that fit the memory."""
+"""Torch: the engine of any device. A bundle's weights are loaded as data, and nothing in them is executed."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ import hashlib
 import io
 import json
 import pickle
-from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from .. import progress as progressing
 from ..errors import ModelError
-from ..progress import Progress
 from . import networks
 from .bundle import Bundle
 from .devices import import_torch, is_out_of_memory
@@ -23,10 +20,38 @@ from .exporting import WEIGHTS
 # Slices at a time. On a CPU more are no faster and take memory; a GPU wants enough to fill it.
 BATCH = {"cpu": 1, "cuda": 16, "mps": 8}
 
-# Slices with a side over this many network pixels run as overlapping windows.
-LARGEST_SIDE = 768
-WINDOW = 512
-OVERLAP = 0.5
+
+class TorchEngine:
+    """A network on a device.
+
+    Parameters
+    ----------
+    network : takes (b, C, H, W) float32 and gives logits (b, 3, H, W), see :func:`network_of`.
+    device : where it is, "cuda", "mps" or "cpu".
+    """
+
+    name = "torch"
+
+    def __init__(self, network: Any, device: Any) -> None:
+        self._torch = import_torch()
+        self._where = self._torch.device(device)
+        self._network = network
+        self.device = self._where.type
+        self.batch = BATCH[self.device]
+
+    def __call__(self, inputs: np.ndarray) -> np.ndarray:
+        """Class probabilities (b, 3, H, W) float32 of slices with their neighbours, (b, C, H, W) float32."""
+        torch = self._torch
+        # TF32 and autotuned kernels would make results depend on the card and on the run.
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            batch = torch.from_numpy(np.ascontiguousarray(inputs)).to(self._where)
+            return self._network(batch).float().softmax(1).cpu().numpy()
+
+    def release(self) -> None:
+        """Give back what torch keeps for its next batch."""
+        if self.device == "cuda":
+            self._torch.cuda.empty_cache()
 
 
 def network_of(bundle: Bundle, device: Any) -> Any:
@@ -39,12 +64,17 @@ def network_of(bundle: Bundle, device: Any) -> Any:
     return _network(str(bundle.folder / WEIGHTS), bundle.sha256, json.dumps(bundle.definition), str(device))
 
 
+def weights_of(bundle: Bundle) -> dict[str, Any]:
+    """The bundle's weights under every name that its network knows them by, float32; ModelError as `network_of`."""
+    return dict(network_of(bundle, "cpu").state_dict())
+
+
 @functools.lru_cache(maxsize=1)
 def _network(path: str, sha256: str, definition: str, device: str) -> Any:
     network = networks.build(json.loads(definition))
     weights = read_weights(path, sha256)
     try:
-        network.load_state_dict(weights)
+        network.load_state_dict(networks.spread(network, weights))
     except RuntimeError as error:
         first = str(error).splitlines()[0]
         raise ModelError(f"The weights in {path} do not fit the network that the model describes: {first}") from error
@@ -55,12 +85,12 @@ def _network(path: str, sha256: str, definition: str, device: str) -> Any:
         if not is_out_of_memory(error):
             raise
         raise ModelError(
-            f"The device {device} has no memory left for the network; {_advice(import_torch().device(device))}."
+            f"The device {device} has no memory left for the network; close other programs on it, or use --device cpu."
         ) from error
 
 
 def read_weights(path: str, sha256: str) -> dict[str, Any]:
-    """{name: tensor} of a weights file whose SHA-256 is known; nothing in the file is executed."""
+    """{name: tensor} of a weights file whose SHA-256 is known, as it was stored; nothing in the file is executed."""
     torch = import_torch()
     try:
         with open(path, "rb") as stream:
@@ -76,124 +106,3 @@ def read_weights(path: str, sha256: str) -> dict[str, Any]:
     if not isinstance(weights, dict) or not all(isinstance(value, torch.Tensor) for value in weights.values()):
         raise ModelError(f"{path} holds something else than a table of weights, and is refused.")
     return weights
-
-
-def segment(
-    network: Any,
-    slices: np.ndarray,
-    step: int,
-    device: Any,
-    *,
-    window: int | None = None,
-    batch: int | None = None,
-    progress: Progress | None = None,
-    notes: list[str] | None = None,
-) -> Iterator[tuple[slice, np.ndarray]]:
-    """Class probabilities of slices, a batch at a time.
-
-    Parameters
-    ----------
-    slices : (n, H, W) float32, as :func:`preprocess.to_network` makes them.
-    step : H and W are padded with zeros (the mean intensity) to multiples of this, at least two.
-    window : side in network pixels of overlapping, Gaussian-weighted windows; None runs whole slices.
-    batch : slices (or windows) at a time; halved, with a note, whenever the memory does not suffice.
-
-    Yields
-    ------
-    (range of slices, their probabilities (3, b, H, W) float32)
-
-    Raises
-    ------
-    ModelError : there is no memory for a single slice. Cancelled : at any batch, and at any batch of windows.
-    """
-    torch = import_torch()
-    device = torch.device(device)
-    progress, notes = progressing.ensure(progress), notes if notes is not None else []
-    batch = batch or BATCH[device.type]
-    count, start = len(slices), 0
-    while start < count:
-        stop = min(start + batch, count)
-        tick = functools.partial(progress.update, "segment", start / count, f"slice {start + 1} of {count}")
-        tick()
-        probabilities = _attempt(torch, network, slices[start:stop], step, device, window, batch, tick)
-        if probabilities is not None:
-            yield slice(start, stop), probabilities
-            start = stop
-            continue
-        if batch == 1:
-            size = " x ".join(map(str, (window, window) if window else slices.shape[1:]))
-            raise ModelError(
-                f"The device {device} has not enough memory for one slice of {size} pixels; {_advice(device, window)}."
-            )
-        batch //= 2
-        notes.append(f"The memory of {device} did not suffice for {2 * batch} slices at once; went on with {batch}.")
-
-
-def _attempt(
-    torch: Any,
-    network: Any,
-    slices: np.ndarray,
-    step: int,
-    device: Any,
-    window: int | None,
-    batch: int,
-    tick: Callable[[], None],
-) -> np.ndarray | None:
-    """Probabilities (3, b, H, W) of one batch, or None if the memory did not suffice."""
-    try:
-        return _forward(torch, network, slices, step, device, window, batch, tick)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-    # Outside the handler, where the exception no longer holds the failed attempt's tensors.
-    if device.type == "cuda":
-        torch.cuda.empty_cache()
-    return None
-
-
-def _forward(
-    torch: Any,
-    network: Any,
-    slices: np.ndarray,
-    step: int,
-    device: Any,
-    window: int | None,
-    batch: int,
-    tick: Callable[[], None],
-) -> np.ndarray:
-    height, width = slices.shape[1:]
-    (top, bottom), (left, right) = _margins(height, step), _margins(width, step)
-    padded = np.pad(slices, ((0, 0), (top, bottom), (left, right)))
-    # TF32 and autotuned kernels would make results depend on the card and on the run.
-    exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
-    with torch.inference_mode(), exact:
-        inputs = torch.from_numpy(padded)[:, None].to(device)
-        if window is None:
-            outputs = network(inputs).float().softmax(1)
-        else:
-            outputs = _windows(network, inputs, window, batch, tick)
-        outputs = outputs[:, :, top : top + height, left : left + width]
-        return np.ascontiguousarray(outputs.movedim(1, 0).cpu().numpy())
-
-
-def _windows(network: Any, inputs: Any, window: int, batch: int, tick: Callable[[], None]) -> Any:
-    """Probabilities averaged over overlapping windows with Gaussian weights, by MONAI."""
-    from monai.inferers import sliding_window_inference
-
-    def predictor(tiles: Any) -> Any:
-        tick()
-        return network(tiles).float().softmax(1)
-
-    return sliding_window_inference(inputs, (window, window), batch, predictor, overlap=OVERLAP, mode="gaussian")
-
-
-def _margins(size: int, step: int) -> tuple[int, int]:
-    """Pixels to add before and after; at least two steps, as instance normalisation needs more than one pixel."""
-    extra = max(2 * step, -(-size // step) * step) - size
-    return extra // 2, extra - extra // 2
-
-
-def _advice(device: Any, window: int | None = None) -> str:
-    if device.type != "cpu":
-        return "close other programs on it, or use --device cpu"
-    return "close other programs" if window else "close other programs, or run it in windows (window=256)"

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from .. import files, resources
 from ..errors import ModelError
 from . import card, monai_config, networks, preprocess
-from .checksums import SUMS, seal
+from .calibration import CALIBRATION, parse
+from .checksums import SUMS, listed, seal
 
 WEIGHTS = "models/model.pt"
 METADATA = "configs/metadata.json"
 INFERENCE = "configs/inference.json"
+CONVERTED = "models/openvino/model.xml"
+CONVERTED_WEIGHTS = "models/openvino/model.bin"
 CARD = "docs/README.md"
 LICENSE = "LICENSE"
 REQUIRED = (METADATA, INFERENCE, WEIGHTS, CARD, LICENSE)
@@ -42,8 +47,11 @@ def export(
     authors: str = "CSpineSeg developers",
     training_data: str = PHANTOMS_ONLY,
     limits: Sequence[str] = (UNSEEN_REALITY,),
+    calibration: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+    convert: bool | None = None,
 ) -> Path:
-    """Write the bundle `folder`/`name` and its SHA256SUMS; files of a former export are replaced.
+    """Write the bundle `folder`/`name` and its SHA256SUMS; all files of a former export are replaced or removed.
 
     Parameters
     ----------
@@ -57,28 +65,70 @@ def export(
     version, description, authors : for the metadata and the model card.
     training_data : what the network saw, for the model card.
     limits : sentences on what the model does badly, for the model card, beside those that hold for every model.
+    calibration : what was fitted to these weights, see :func:`calibration.compose`.
+    extra : further files, by path within the bundle, for instance "docs/failures.png".
+    convert : also write the network in OpenVINO's form; by default if OpenVINO is installed.
 
     Raises
     ------
-    ModelError : the weights do not fit the definition, are not finite, or a name cannot be used.
+    ModelError : the weights do not fit the definition, are not finite, a name cannot be used, or OpenVINO is missing.
     WriteError : it could not be written.
     """
     target = Path(folder) / check_name(name)
     preprocess.spacing_of(preprocessing)
+    slices, _ = preprocess.context_of(preprocessing)
+    if networks.check(definition)["in_channels"] != slices:
+        raise ModelError(f"A network of {definition['in_channels']} channels is not for {slices} slices at a time.")
+    network, weights = _weights(state_dict, definition)
     metadata = _metadata(name, definition, preprocessing, training, evaluation, version, description, authors)
     contents = {
-        WEIGHTS: _weights(state_dict, definition),
+        WEIGHTS: weights,
         METADATA: _json(metadata),
         INFERENCE: _json(monai_config.inference(definition, preprocessing)),
         CARD: card.compose(metadata, training_data, limits).encode("utf-8"),
         LICENSE: _license(),
     }
+    if calibration is not None:
+        contents[CALIBRATION] = _json(_checked(calibration))
+    if find_spec("openvino") is not None if convert is None else convert:
+        from . import openvino_engine
+
+        contents[CONVERTED], contents[CONVERTED_WEIGHTS] = openvino_engine.convert(network, metadata["network"])
+    contents |= _apart(extra or {}, contents)
+    former = _listed(target)
     # The former checksums go first: a bundle that is half replaced must not pass as either.
     (target / SUMS).unlink(missing_ok=True)
+    for relative in former - set(contents):
+        (target / relative).unlink(missing_ok=True)
     for relative, data in contents.items():
         files.write_verified(target / relative, data)
     seal(target)
     return target
+
+
+def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
+    """A calibration that the loader will accept; ModelError otherwise."""
+    try:
+        parse(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ModelError(f"The calibration cannot be used: {error}.") from None
+    return dict(content)
+
+
+def _apart(extra: Mapping[str, bytes], contents: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The further files; ModelError if one would replace a file of the bundle or lie outside it."""
+    for name in extra:
+        path = PurePosixPath(name)
+        if name in contents or name == SUMS or path.is_absolute() or ".." in path.parts or "\\" in name:
+            raise ModelError(f"{name!r} cannot be a further file of a model; choose another name within it.")
+    return dict(extra)
+
+
+def _listed(target: Path) -> set[str]:
+    """Files of a former export; none if it is damaged."""
+    with contextlib.suppress(ModelError):
+        return set(listed(target))
+    return set()
 
 
 def check_name(name: str) -> str:
@@ -88,22 +138,23 @@ def check_name(name: str) -> str:
     return name
 
 
-def _weights(state_dict: Mapping[str, Any], definition: Mapping[str, Any]) -> bytes:
-    """The state dict as float16 in torch's own file format, after it was loaded into the network once."""
+def _weights(state_dict: Mapping[str, Any], definition: Mapping[str, Any]) -> tuple[Any, bytes]:
+    """The network with its weights rounded to half precision, and these, once each, in torch's own file format."""
     import torch
 
-    halves = {key: tensor.detach().cpu().to(torch.float16).contiguous() for key, tensor in state_dict.items()}
     network = networks.build(definition)
     try:
-        network.load_state_dict(halves)
+        network.load_state_dict({key: tensor.detach().half() for key, tensor in state_dict.items()})
     except RuntimeError as error:
         raise ModelError(f"The weights do not fit the network definition: {error}") from error
+    tensors = network.state_dict()
+    halves = {key: tensors[key].half().clone() for key in sorted(set(networks.names(network).values()))}
     for key, tensor in halves.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"The weights {key} are not finite in half precision; the training diverged.")
     buffer = io.BytesIO()
-    torch.save(dict(sorted(halves.items())), buffer)
-    return buffer.getvalue()
+    torch.save(halves, buffer)
+    return network, buffer.getvalue()
 
 
 def _metadata(

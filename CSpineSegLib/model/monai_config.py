@@ -53,7 +53,11 @@ def inference(definition: Mapping[str, Any], preprocessing: Mapping[str, Any]) -
         "output_dir": "$@bundle_root + '/eval'",
         "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
         "network_def": networks.to_monai(definition),
-        "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location='cpu', weights_only=True)",
+        "stored": "$torch.load(@bundle_root + '/models/model.pt', map_location='cpu', weights_only=True)",
+        "weights": (
+            "$(lambda stored, all: {name: next(stored[other] for other in all if all[other] is all[name])"
+            " for name in all})(@stored, @network_def.state_dict(keep_vars=True))"
+        ),
         "network": "$(@network_def.load_state_dict(@weights), @network_def.eval().to(@device))[1]",
         "preprocessing": {"_target_": "Compose", "transforms": _preprocessing(spacing, step)},
         # Slices run one by one; -1 stands for the whole padded side.

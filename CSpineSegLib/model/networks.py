@@ -58,6 +58,24 @@ def build(definition: Mapping[str, Any]) -> Any:
         raise ModelError(f"The network definition does not describe a {definition['name']}: {error}.") from error
 
 
+def names(network: Any) -> dict[str, str]:
+    """{every name of a weight: the one under which it is stored}.
+
+    A DynUNet lists each of its layers twice, once on its own and once within the nest of its skip connections.
+    """
+    first: dict[int, str] = {}
+    tensors = network.state_dict(keep_vars=True)
+    return {name: first.setdefault(id(tensor), name) for name, tensor in tensors.items()}
+
+
+def spread(network: Any, weights: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights that were stored once each, under all their names; other weights as they are."""
+    known = names(network)
+    if set(weights) != set(known.values()):
+        return dict(weights)
+    return {name: weights[stored] for name, stored in known.items()}
+
+
 def check(definition: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the definition after every name and value was found on the allow-list; ModelError otherwise."""
     if not isinstance(definition, Mapping):

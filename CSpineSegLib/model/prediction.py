@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from .. import volume
 from ..errors import ModelError
 from ..progress import Progress
 from ..volume import Volume
-from . import devices, engine, networks, preprocess
+from . import devices, networks, preprocess, running
 from .bundle import Bundle
 
 
@@ -25,16 +24,43 @@ class Prediction:
     ----------
     mask : uint8 (0 background, 1 bodies, 2 discs) on the image's own grid and header geometry.
     probabilities : (3, I, J, K) float16 in the image's own axes, or None if they were not asked for.
+    engine : "torch" or "openvino".
     device : "cuda", "mps" or "cpu".
     seconds : wall time, loading of the network included.
-    notes : sentences on the device, the precision, the resampling and anything unusual, for the record.
+    notes : sentences on the engine and the device, the precision, the resampling and anything unusual, for the record.
     """
 
     mask: Volume
     probabilities: np.ndarray | None
+    engine: str
     device: str
     seconds: float
     notes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """An exam as the network sees it, and what runs the network.
+
+    Parameters
+    ----------
+    slices, way : from :func:`preprocess.to_network`.
+    engine : see :func:`running.open_engine`.
+    step : what the sides of the network's inputs are padded to a multiple of.
+    away : how many slices away the neighbours are; 0 for a network of single slices.
+    window : side of windows in network pixels, or None for whole slices.
+    """
+
+    slices: np.ndarray
+    way: preprocess.Way
+    engine: running.Engine
+    step: int
+    away: int
+    window: int | None
+
+    def forward(self, slices: np.ndarray) -> np.ndarray:
+        """Class probabilities (3, n, H, W) float32 of slices (n, H, W) like `slices`, for instance another view."""
+        return running.forward(self.engine, slices, self.step, self.away, self.window)
 
 
 def predict(
@@ -44,14 +70,16 @@ def predict(
     progress: Progress | None = None,
     probabilities: bool = False,
     window: int | None = None,
+    *,
+    engine: str = "auto",
 ) -> Prediction:
-    """Segment an image. The same machine and number of threads give the same voxels; nothing is written anywhere.
+    """Segment an image. The same machine, engine and number of threads give the same voxels; nothing is written.
 
     Parameters
     ----------
     bundle : from :func:`bundle.load`.
     vol : any orientation and voxel size; every orientation of the same image gives the same mask.
-    device : "auto", "cuda", "mps" or "cpu"; see :func:`devices.select`.
+    device, engine : "auto" or a name; see :func:`devices.choose`.
     progress : told, and asked for cancellation, at every batch of slices.
     probabilities : also return class probabilities.
     window : run overlapping windows of this many network pixels a side (a multiple of the network's stride) instead
@@ -59,67 +87,66 @@ def predict(
 
     Raises
     ------
-    ModelError : the device is missing or has not enough memory, the weights are damaged, the window does not fit.
+    ModelError : the device or engine is missing or has not enough memory, the weights are damaged, the window does
+        not fit.
     Cancelled : the user cancelled.
     """
     began = time.perf_counter()
     progress = progressing.ensure(progress)
     progress.update("load model", 0.0)
-    where, sentence = devices.select(device)
+    choice = devices.choose(device, engine, converted=bundle.is_converted)
     step = networks.stride(bundle.definition)
     if window is not None and (window < 2 * step or window % step):
         raise ModelError(f"A window of {window} does not suit the model; choose a multiple of {step} from {2 * step}.")
-    notes = [sentence]
-    network = engine.network_of(bundle, where)
+    notes = [choice.sentence]
+    runner = running.open_engine(bundle, choice)
     progress.update("prepare", 0.03)
     try:
-        mask, maps = _run(bundle, vol, network, where, window, progress.part(0.05, 1.0), notes, probabilities)
+        slices, way = preprocess.to_network(vol, bundle.spacing)
+        away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
+        look = Look(slices, way, runner, step, away, _mode(slices.shape[1:], way, away, window, notes))
+        labels, maps = _plain(look, progress.part(0.05, 1.0), notes)
+        mask = volume.restore(labels, preprocess.ORIENTATION, vol)
+        on_image = _on_image(maps, vol) if probabilities else None
     except MemoryError as error:
         raise ModelError(
             f"There is not enough main memory for an image of {' x '.join(map(str, vol.shape))} voxels; "
             "close other programs or crop the image."
         ) from error
     progress.update("segment", 1.0)
-    return Prediction(mask, maps, where.type, time.perf_counter() - began, notes)
+    return Prediction(mask, on_image, choice.engine, choice.device, time.perf_counter() - began, notes)
 
 
-def _run(
-    bundle: Bundle,
-    vol: Volume,
-    network: Any,
-    where: Any,
-    window: int | None,
-    progress: Progress,
-    notes: list[str],
-    probabilities: bool,
-) -> tuple[Volume, np.ndarray | None]:
-    slices, way = preprocess.to_network(vol, bundle.spacing)
-    window = _mode(slices.shape[1:], way, window, notes)
-    shape = (len(slices), *way.shape)
-    labels = np.empty(shape, np.uint8)
-    maps = np.empty((3, *shape), np.float16) if probabilities else None
-    step = networks.stride(bundle.definition)
-    for part, values in engine.segment(network, slices, step, where, window=window, progress=progress, notes=notes):
-        on_image = preprocess.from_network(values, way)
+def _plain(look: Look, progress: Progress, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Labels (n, rows, columns) uint8 and probabilities (3, n, rows, columns) float16 on the image's own pixels."""
+    shape = (len(look.slices), *look.way.shape)
+    labels, maps = np.empty(shape, np.uint8), np.empty((3, *shape), np.float16)
+    run = running.segment(
+        look.engine, look.slices, look.step, look.away, window=look.window, progress=progress, notes=notes
+    )
+    for part, values in run:
+        on_image = preprocess.from_network(values, look.way)
         labels[part] = on_image.argmax(axis=0)
-        if maps is not None:
-            maps[:, part] = on_image
-    mask = volume.restore(labels, preprocess.ORIENTATION, vol)
-    if maps is None:
-        return mask, None
+        maps[:, part] = on_image
+    return labels, maps
+
+
+def _on_image(maps: np.ndarray, vol: Volume) -> np.ndarray:
+    """Maps (3, n, rows, columns) in the image's own axes, (3, I, J, K) float16."""
     # Through float32, as NIfTI headers know no half precision.
-    turned = [volume.restore(one.astype(np.float32), preprocess.ORIENTATION, vol).array for one in maps]
-    return mask, np.stack([one.astype(np.float16) for one in turned])
+    turned = (volume.restore(one.astype(np.float32), preprocess.ORIENTATION, vol).array for one in maps)
+    return np.stack([one.astype(np.float16) for one in turned])
 
 
-def _mode(shape: tuple[int, ...], way: preprocess.Way, window: int | None, notes: list[str]) -> int | None:
+def _mode(shape: tuple[int, ...], way: preprocess.Way, away: int, window: int | None, notes: list[str]) -> int | None:
     """Side of the windows, or None for whole slices; the choice is noted."""
-    if window is None and max(shape) > engine.LARGEST_SIDE:
-        window = engine.WINDOW
+    if window is None and max(shape) > running.LARGEST_SIDE:
+        window = running.WINDOW
     if way.shape == way.network_shape:
         grid = "at their own pixel size"
     else:
         grid = f"resampled in plane to {way.network_spacing[0]:.3g} x {way.network_spacing[1]:.3g} mm"
+    beside = f" with their neighbours {away * way.across:.3g} mm away" if away else ""
     run = f"in windows of {window} x {window} pixels" if window else "whole"
-    notes.append(f"Slices {grid}, run {run}, in float32.")
+    notes.append(f"Slices {grid}{beside}, run {run}, in float32.")
     return window

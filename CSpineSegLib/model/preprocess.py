@@ -2,7 +2,8 @@
 
 The network sees sagittal slices, rows from superior to inferior, columns from anterior to posterior, at one in-plane
 spacing, with intensities normalised over the whole exam. Across slices nothing is interpolated: cervical exams have
-slices of 3 to 5 mm, and a 2D network does not look across them.
+slices of 3 to 5 mm. A network of three slices also sees, beside each slice, the one to its left and the one to its
+right that are nearest to a given distance, whatever the spacing of the exam.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ from ..volume import Volume
 ORIENTATION = "RIP"
 SPACING = 0.7
 PERCENTILE = 99.5
+# Millimetres from a slice to the neighbours that the network sees beside it.
+DISTANCE = 4.0
 NORMALISATION = "clip at the 99.5th percentile, zero mean, unit variance, over the whole exam"
 
 # Below this relative difference a slice is taken as it is: interpolating would blur it and gain nothing.
@@ -29,26 +32,72 @@ SAME_SPACING = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """The way back from the network's slices to the image: its in-plane shapes and spacings (rows, columns; mm)."""
+    """The way back from the network's slices to the image.
+
+    Parameters
+    ----------
+    shape, spacing : of the image in the sagittal plane: (rows, columns), mm.
+    network_shape, network_spacing : of the network's slices.
+    across : mm from slice to slice.
+    """
 
     shape: tuple[int, int]
     spacing: tuple[float, float]
     network_shape: tuple[int, int]
     network_spacing: tuple[float, float]
+    across: float
 
 
-def describe(spacing: float = SPACING) -> dict[str, Any]:
-    """The preprocessing as a bundle's metadata records it."""
-    return {"orientation": ORIENTATION, "in_plane_spacing_mm": spacing, "normalisation": NORMALISATION}
+def describe(spacing: float = SPACING, slices: int = 1, distance: float = DISTANCE) -> dict[str, Any]:
+    """The preprocessing as a bundle's metadata records it; `slices` (1 or 3) that the network sees at a time."""
+    plain = {"orientation": ORIENTATION, "in_plane_spacing_mm": spacing, "normalisation": NORMALISATION}
+    return plain if slices == 1 else {**plain, "context_slices": slices, "context_distance_mm": distance}
 
 
 def spacing_of(description: Mapping[str, Any]) -> float:
     """In-plane spacing (mm) that a recorded preprocessing asks for; ModelError if this version cannot do it."""
-    spacing = description.get("in_plane_spacing_mm")
     known = description.get("orientation") == ORIENTATION and description.get("normalisation") == NORMALISATION
-    if not known or not isinstance(spacing, (int, float)) or not 0.1 <= spacing <= 5.0:
+    spacing = description.get("in_plane_spacing_mm")
+    if not known or not _is_number(spacing, 0.1, 5.0):
         raise ModelError(f"The model asks for a preprocessing that this version does not know: {dict(description)}.")
     return float(spacing)
+
+
+def context_of(description: Mapping[str, Any]) -> tuple[int, float]:
+    """Slices (1 or 3) that the network sees at a time, and mm to the neighbours; ModelError for anything else."""
+    slices, distance = description.get("context_slices", 1), description.get("context_distance_mm", DISTANCE)
+    if isinstance(slices, bool) or slices not in (1, 3) or not _is_number(distance, 0.1, 50.0):
+        raise ModelError(f"The model asks for neighbouring slices that this version cannot give: {dict(description)}.")
+    return int(slices), float(distance)
+
+
+def _is_number(value: Any, low: float, high: float) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and low <= value <= high
+
+
+def neighbour(across: float, distance: float = DISTANCE) -> int:
+    """How many slices away the one is that is nearest to `distance`; at least one. Both in mm."""
+    return max(1, round(distance / across))
+
+
+def stack(slices: np.ndarray, start: int, stop: int, away: int = 0) -> np.ndarray:
+    """Slices as the channels of the network.
+
+    Parameters
+    ----------
+    slices : (n, H, W), left to right.
+    start, stop : the slices wanted.
+    away : how many slices away the neighbours are, see :func:`neighbour`; 0 for a network of single slices. Beyond the
+        first and the last slice these are repeated.
+
+    Returns
+    -------
+    (stop - start, 1, H, W), or with neighbours (stop - start, 3, H, W): left, the slice itself, right.
+    """
+    if not away:
+        return slices[start:stop, None]
+    around = np.arange(start, stop)[:, None] + np.array([-away, 0, away])
+    return slices[np.clip(around, 0, len(slices) - 1)]
 
 
 def to_network(vol: Volume, spacing: float = SPACING) -> tuple[np.ndarray, Way]:
@@ -71,12 +120,12 @@ def to_network(vol: Volume, spacing: float = SPACING) -> tuple[np.ndarray, Way]:
         raise InputError(
             f"{vol.path or 'The image'} has intensities beyond single precision; rescale and save it again."
         )
-    shape, (rows, columns) = slices.shape[1:], (float(mm) for mm in turned.spacing[1:])
+    shape, (across, rows, columns) = slices.shape[1:], (float(mm) for mm in turned.spacing)
     (height, row_mm), (width, column_mm) = (
         _network_size(shape[0], rows, spacing),
         _network_size(shape[1], columns, spacing),
     )
-    way = Way(shape, (rows, columns), (height, width), (row_mm, column_mm))
+    way = Way(shape, (rows, columns), (height, width), (row_mm, column_mm), across)
     return normalise(_resize(slices, shape, way.spacing, way.network_shape, way.network_spacing)), way
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from CSpineSegLib import model, resources, volume
 from CSpineSegLib.errors import Cancelled, ModelError
-from CSpineSegLib.model import engine, networks, preprocess
+from CSpineSegLib.model import engine, networks, preprocess, running
 from CSpineSegLib.progress import Progress
 
 torch = pytest.importorskip("torch", reason="the model room needs torch")
@@ -222,13 +222,17 @@ class Hungry(torch.nn.Module):
         return torch.cat([batch, -batch, 0 * batch], dim=1)
 
 
+def hungry(limit: int, error: Exception) -> engine.TorchEngine:
+    return engine.TorchEngine(Hungry(limit, error), "cpu")
+
+
 @pytest.mark.parametrize(
     "error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("not enough memory: you tried")]
 )
 def test_memory_that_does_not_suffice_makes_batches_smaller_and_is_said(error):
     slices, notes = np.random.default_rng(0).normal(size=(10, 16, 16)).astype(np.float32), []
-    parts = list(engine.segment(Hungry(2, error), slices, 8, "cpu", batch=8, notes=notes))
-    expected = list(engine.segment(Hungry(99, error), slices, 8, "cpu", batch=8))
+    parts = list(running.segment(hungry(2, error), slices, 8, batch=8, notes=notes))
+    expected = list(running.segment(hungry(99, error), slices, 8, batch=8))
     assert np.array_equal(*(np.concatenate([maps for _, maps in found], axis=1) for found in (parts, expected)))
     assert [part.start for part, _ in parts] == [0, 2, 4, 6, 8]
     assert [note.split("for ")[1] for note in notes] == [
@@ -236,13 +240,13 @@ def test_memory_that_does_not_suffice_makes_batches_smaller_and_is_said(error):
         "4 slices at once; went on with 2.",
     ]
     with pytest.raises(ModelError, match="not enough memory for one slice of 16 x 16"):
-        list(engine.segment(Hungry(0, error), slices, 8, "cpu", batch=8))
+        list(running.segment(hungry(0, error), slices, 8, batch=8))
 
 
 def test_other_failures_are_not_taken_for_missing_memory():
     slices = np.zeros((2, 16, 16), np.float32)
     with pytest.raises(RuntimeError, match="illegal instruction"):
-        list(engine.segment(Hungry(0, RuntimeError("illegal instruction")), slices, 8, "cpu"))
+        list(running.segment(hungry(0, RuntimeError("illegal instruction")), slices, 8))
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space of a process")
@@ -271,7 +275,7 @@ def test_a_process_without_memory_ends_in_a_sentence(bundle):
 def test_progress_runs_from_start_to_end(bundle):
     image, _ = rods(oriented("PSR", (4, 60, 60), (4.0, 0.7, 0.7)))
     events = []
-    model.predict(bundle, image, "cpu", Progress(events.append))
+    model.predict(bundle, image, "cpu", Progress(events.append), engine="torch")
     fractions = [event.fraction for event in events]
     assert fractions == sorted(fractions) and fractions[0] == 0.0 and fractions[-1] == 1.0
     assert "slice 3 of 4" in [event.message for event in events]
@@ -283,7 +287,9 @@ def test_cancel_is_heard_at_every_batch_of_slices_and_of_windows(bundle, window,
     image, _ = rods(oriented("PSR", (2, 60, 60), (4.0, 0.7, 0.7)))
     asked = iter(range(10**6))
     with pytest.raises(Cancelled):
-        model.predict(bundle, image, "cpu", Progress(cancelled=lambda: next(asked) >= at), window=window)
+        model.predict(
+            bundle, image, "cpu", Progress(cancelled=lambda: next(asked) >= at), window=window, engine="torch"
+        )
     assert next(asked) == at + 1
 
 
