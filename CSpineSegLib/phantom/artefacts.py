@@ -146,24 +146,30 @@ def metal(image: np.ndarray, share: np.ndarray, reach: Sequence[float], pile: fl
     """
     if not share.any():
         return image
-    field = share.astype(np.float32)
-    for a, voxels in enumerate(reach):
-        field = _blur(field, a, voxels)
-    field = np.clip(field * 6 * (1 + float(np.mean(reach)) / 2), 0, None)
+    field = np.clip(blurred(share.astype(np.float32), reach) * 6 * (1 + float(np.mean(reach)) / 2), 0, None)
     loss = np.exp(-np.square(field))
     lost = image * (1 - loss)
     step = max(round(2 * reach[axis]), 1)
     return image * loss + pile * np.roll(lost, step, axis) * loss
 
 
+def blurred(values: np.ndarray, sigma: Sequence[float]) -> np.ndarray:
+    """Gaussian blur, `sigma` (3,) in voxels; less than 0.2 voxels is none."""
+    for axis, voxels in enumerate(sigma):
+        values = _blur(values, axis, float(voxels))
+    return values
+
+
 def _blur(values: np.ndarray, axis: int, sigma: float) -> np.ndarray:
     """Gaussian blur along one axis, `sigma` in voxels; the ends see zeros."""
     if sigma < 0.2:
         return values
-    reach = int(np.ceil(3 * sigma))
+    reach = int(np.ceil(2.5 * sigma))
     weights = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / sigma))
     weights /= weights.sum()
-    padded = np.pad(values, [(reach, reach) if a == axis else (0, 0) for a in range(3)])
+    padded = np.moveaxis(np.pad(values, [(reach, reach) if a == axis else (0, 0) for a in range(3)]), axis, 0)
     size = values.shape[axis]
-    parts = (w * np.take(padded, range(n, n + size), axis) for n, w in enumerate(weights.astype(np.float32)))
-    return np.sum(list(parts), axis=0)
+    result = np.zeros_like(padded[:size])
+    for first, weight in enumerate(weights.astype(np.float32)):
+        result += weight * padded[first : first + size]
+    return np.moveaxis(result, 0, axis)

@@ -67,7 +67,7 @@ _RELAXATION = {
     Tissue.DENS_CORTEX: _CORTEX,
     Tissue.ATLAS_CORTEX: _CORTEX,
     Tissue.ENDPLATE: (0.25, 600, 700, 12),
-    Tissue.NUCLEUS: (0.85, 1000, 1250, 60),
+    Tissue.NUCLEUS: (0.80, 1000, 1250, 60),
     Tissue.ANNULUS: (0.60, 850, 1000, 34),
     Tissue.METAL: (0, 1000, 1000, 10),
     Tissue.HAEMANGIOMA: (0.85, 550, 650, 140),
@@ -76,17 +76,21 @@ _RELAXATION = {
 # Fat as a share of marrow: more in the arch than in the body, and more with age.
 _MARROW = {Tissue.MARROW: 0.0, Tissue.DENS: 0.03, Tissue.BONE: 0.12, Tissue.ATLAS: 0.12, Tissue.GRAFT: 0.05}
 _DISC = (Tissue.NUCLEUS, Tissue.ANNULUS)
-_T2_OF_NUCLEUS = 70.0, 38.0
+_T2_OF_NUCLEUS = 66.0, 36.0
 
 
 class _Scanner(NamedTuple):
-    """One protocol: TR, TE, TI (0: none), ms; whether at 3 T; and `restored`, a pulse that restores fluid early."""
+    """One protocol: TR, TE, TI (0: none), ms; whether at 3 T; `restored`: a pulse that restores fluid early; T2 of fat.
+
+    Echoes that follow each other fast keep the coupled protons of fat in phase, so its apparent T2 is the protocol's.
+    """
 
     repetition: float
     echo: float
     inversion: float
     high_field: bool
     restored: float
+    fat: float
 
     def signal(self, density, t1_low, t1_high, t2):
         """Magnitude of a spin echo, arrays or numbers."""
@@ -106,13 +110,14 @@ def _protocol(style: str, rng: np.random.Generator) -> _Scanner:
     fat = _FAT[2] if high else _FAT[1]
     null = -fat * np.log((1 + np.exp(-repetition / fat)) / 2) * rng.uniform(0.93, 1.07)
     restored = {"t2": rng.uniform(0.45, 1.0), "t2_3d": rng.uniform(0.25, 0.45)}.get(style, 1.0)
-    return _Scanner(repetition, rng.uniform(*sequence.echo), null if sequence.inversion else 0.0, high, restored)
+    inversion = null if sequence.inversion else 0.0
+    return _Scanner(repetition, rng.uniform(*sequence.echo), inversion, high, restored, rng.uniform(75, 165))
 
 
 def _marrow(scanner: _Scanner, share):
     """Signal of marrow by its share of fat: the two parts add up, whatever the contrast."""
     # Trabeculae dephase fat in marrow faster than fat under the skin.
-    fat = scanner.signal(0.62, _FAT[1], _FAT[2], 85)
+    fat = scanner.signal(0.62, _FAT[1], _FAT[2], 0.6 * scanner.fat)
     return share * fat + (1 - share) * scanner.signal(*_WATER_MARROW)
 
 
@@ -132,6 +137,7 @@ def signals(style: str, wear: Mapping[int, float], person: np.random.Generator, 
     """
     scanner = _protocol(style, scan)
     table = np.array([_RELAXATION.get(tissue, (0, 1000, 1000, 10)) for tissue in Tissue])
+    table[[Tissue.SUBCUTANEOUS_FAT, Tissue.FAT], 3] = scanner.fat, 0.92 * scanner.fat
     spread = person.lognormal(0, [0.06, 0.08, 0.0, 0.10], (COUNT, 4))
     spread[:, 2] = spread[:, 1]
     spread[Tissue.CSF] = 1
@@ -150,7 +156,7 @@ def signals(style: str, wear: Mapping[int, float], person: np.random.Generator, 
 
 def _modic(scanner: _Scanner, share: float, person: np.random.Generator) -> float:
     """Marrow beside a worn disc: oedema (type 1), fat (type 2), sclerosis (type 3)."""
-    kind = person.choice(3, p=[0.3, 0.55, 0.15])
+    kind = person.choice(3, p=[0.1, 0.75, 0.15])
     if kind == 0:
         return float(scanner.signal(*_RELAXATION[Tissue.OEDEMA]))
     if kind == 1:
@@ -174,8 +180,18 @@ def texture_of() -> np.ndarray:
     texture[[Tissue.CSF, Tissue.CORD]] = 0.02
     texture[[Tissue.BRAIN, Tissue.CEREBELLUM, Tissue.NERVE]] = 0.05
     texture[[Tissue.MUSCLE, Tissue.FATTY_MUSCLE, Tissue.TONGUE, Tissue.FAT, Tissue.EPIDURAL, Tissue.OESOPHAGUS]] = 0.20
+    texture[[Tissue.MARROW, Tissue.DENS, Tissue.ATLAS, Tissue.GRAFT]] = 0.12
     texture[[Tissue.BONE, Tissue.PREVERTEBRAL, Tissue.GLAND, Tissue.HAEMANGIOMA, Tissue.ANNULUS]] = 0.14
     return texture
+
+
+def is_soft() -> np.ndarray:
+    """Tissues (COUNT,) bool that mingle with their neighbours instead of ending at a wall."""
+    soft = np.zeros(COUNT, bool)
+    soft[[Tissue.MUSCLE, Tissue.FATTY_MUSCLE, Tissue.FAT, Tissue.SUBCUTANEOUS_FAT, Tissue.SKIN, Tissue.LIGAMENT]] = True
+    soft[[Tissue.TONGUE, Tissue.GLAND, Tissue.MUCOSA, Tissue.PREVERTEBRAL, Tissue.OESOPHAGUS, Tissue.CARTILAGE]] = True
+    soft[list(_DISC)] = True
+    return soft
 
 
 def fat_share() -> np.ndarray:

@@ -17,7 +17,7 @@ from ..volume import Grid
 from .atlas import Anatomy
 from .grids import Axes, axes_of
 from .shape import VERTEBRAE
-from .tissue import label_table, spared_table
+from .tissue import Tissue, label_table, spared_table
 
 # Sub-samples of a voxel: across slices, and along the two other axes, in units of a voxel. Each differs along every
 # axis. The first two lie farthest apart and tell whether the rest is needed; the third is the centre.
@@ -91,7 +91,7 @@ def trace(
     beyond : draw the person from outside the ranges of training.
     thickness : of a slice, mm, when slices have gaps; drawn from the seed (75 to 100 % of a spacing over 2 mm) if None.
 
-    Voxels get three sub-samples, those of bodies and discs five where slices are thicker than 2 mm. Where the two
+    Voxels get three sub-samples, in and near spine and cord five where slices are thicker than 2 mm. Where the two
     outermost agree with each other and with the in-plane neighbours, no others are drawn, which saves half of the time.
 
     Raises
@@ -161,13 +161,15 @@ def _codes(anatomy: Anatomy, grid: Grid, flat: np.ndarray, offset: np.ndarray) -
 
 
 def _refine(samples: np.ndarray, anatomy: Anatomy, grid: Grid, mixed: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Samples (S, M) from the first three (3, M): the others are drawn where one of those lies in a body or a disc."""
+    """Samples (S, M) from the first three (3, M): the others are drawn where those meet spine or cord."""
     more = len(offsets) - len(samples)
     if not more:
         return samples
     # Elsewhere only the look of an edge is at stake, and the outermost samples count twice.
     extra = samples[:more].copy()
-    near = np.flatnonzero((label_table()[samples >> 8] > 0).any(axis=0))
+    worth = label_table() > 0
+    worth[[Tissue.CSF, Tissue.CORD]] = True
+    near = np.flatnonzero(worth[samples >> 8].any(axis=0))
     extra[:, near] = [_codes(anatomy, grid, mixed[near], offset) for offset in offsets[len(samples) :]]
     return np.concatenate([samples, extra])
 

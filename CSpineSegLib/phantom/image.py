@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import InputError
 from ..volume import Grid
 from . import artefacts
-from .contrasts import SEQUENCES, STYLES, fat_share, signals, texture_of
+from .contrasts import SEQUENCES, STYLES, fat_share, is_soft, signals, texture_of
 from .geometry import Geometry, trace
 from .tissue import Tissue
 
@@ -114,9 +114,12 @@ def _body(geometry: Geometry, table: np.ndarray, frequency: int, style: str, rng
     shift = rng.uniform(0.1, 1.1) * 0.7 / spacing[frequency] * rng.choice([-1, 1])
     image = geometry.average(table * (1 - share))
     image += artefacts.shifted(geometry.average(table * share), shift, frequency)
-    lengths = _lengths(axes, 3.5, 2.0, 5.0), _lengths(axes, 9, 7, 14)
+    mingled = rng.uniform(0.3, 1.2)
+    image = np.where(is_soft()[tissue], artefacts.blurred(image, _lengths(axes, 0, mingled, mingled) / spacing), image)
+    lengths = _lengths(axes, 2.0, 1.2, 1.6), _lengths(axes, 3.5, 2.5, 5.0), _lengths(axes, 9, 7, 14)
     noise = [artefacts.smooth_noise(grid.shape, spacing, length, rng) for length in lengths]
-    image *= np.exp(texture_of()[tissue] * (0.9 * noise[0] + 0.8 * noise[1]) * rng.uniform(0.6, 1.2))
+    texture = 0.6 * noise[0] + 0.8 * noise[1] + 0.7 * noise[2]
+    image *= np.exp(texture_of()[tissue] * texture * rng.uniform(0.6, 1.2))
     fluid = tissue == Tissue.CSF
     swirl = artefacts.smooth_noise(grid.shape, spacing, _lengths(axes, 8, 5, 22), rng)
     depth = rng.uniform(0, 0.7) * SEQUENCES[style].flow
@@ -183,13 +186,13 @@ def _unrest(image, geometry: Geometry, phase: int, flow: float, flat: bool, rng:
 def _sampled(image, geometry: Geometry, phase: int, frequency: int, flat: bool, rng: np.random.Generator):
     """The measured matrix, its filter and the noise."""
     spacing = geometry.grid.spacing
-    # Protocols of the cervical spine measure 0.5 to 0.9 mm and reconstruct to 0.34 to 0.7 mm.
-    fine = rng.uniform(0.5, 0.85) if flat else rng.uniform(0.75, 1.05)
-    coarse = fine * rng.uniform(1.0, 1.4)
+    # Protocols of the cervical spine measure 0.55 to 0.9 mm by up to 1.3 mm and reconstruct to 0.34 to 0.7 mm.
+    fine = rng.uniform(0.55, 0.9) if flat else rng.uniform(0.75, 1.05)
+    coarse = fine * rng.uniform(1.0, 1.5)
     kept = {frequency: spacing[frequency] / fine, phase: spacing[phase] / coarse}
     if not flat:
         kept[geometry.axes.slices] = spacing[geometry.axes.slices] / (fine * rng.uniform(1, 1.2))
     kept = {axis: float(np.clip(share, 0.35, 1.0)) for axis, share in kept.items()}
-    edge = 0.0 if rng.random() < 0.3 else rng.uniform(0.2, 1.0)
-    sigma = float(np.exp(rng.uniform(np.log(5), np.log(24))))
+    edge = 0.0 if rng.random() < 0.25 else rng.uniform(0.3, 1.0)
+    sigma = float(np.exp(rng.uniform(np.log(4), np.log(20))))
     return artefacts.acquire(image, kept, edge, sigma, rng)
