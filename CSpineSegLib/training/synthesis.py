@@ -14,6 +14,8 @@ from . import artefacts, bank, contrast
 SPACING = 0.7
 # What the network is shown of every slice: its neighbours too.
 CONTEXT = 3
+# Share of stacks whose slices are shown without neighbours, each in their place.
+ALONE = 0.15
 # Patch sizes (pixels) and stacks; each stack gives TARGETS samples. The network meets whole slices later; several sizes
 # keep its instance norms honest. About 0.13 M pixels each.
 PATCHES = ((128, 4), (160, 3), (192, 2), (256, 1))
@@ -130,6 +132,9 @@ def sample(stack: np.ndarray, rng: np.random.Generator, size: int, targets: int 
     images = (images * math.exp(rng.normal(0, 0.25)) + rng.normal(0, 0.25)).astype(np.float32)
     around = np.clip(np.arange(targets)[:, None] + np.arange(CONTEXT) - (0 if not ends else 1), 0, count - 1)
     centres = around[:, CONTEXT // 2]
+    # Beside the bodies real anatomy differs most from the drawing: a slice must suffice without its neighbours.
+    if rng.random() < ALONE:
+        around = np.repeat(centres[:, None], CONTEXT, axis=1)
     return images[around], labels[centres], weights[centres]
 
 

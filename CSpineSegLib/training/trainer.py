@@ -42,7 +42,7 @@ class Settings:
     decay: float = 0.01
     average: float = 0.998
     people: int = 100
-    every: int = 12
+    every: int = 14
     held_out: int = 12
     checkpoint_seconds: float = 120.0
     evaluate_every: int = 100
