@@ -14,6 +14,9 @@ from ..progress import Progress
 from ..volume import Volume
 from . import devices, networks, preprocess, running
 from .bundle import Bundle
+from .quality import Quality, assess, tempered
+
+NO_SCORE = "This model was not calibrated, so there is no quality score and no doubt map."
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,11 +26,13 @@ class Prediction:
     Parameters
     ----------
     mask : uint8 (0 background, 1 bodies, 2 discs) on the image's own grid and header geometry.
-    probabilities : (3, I, J, K) float16 in the image's own axes, or None if they were not asked for.
+    probabilities : (3, I, J, K) float16 in the image's own axes, calibrated if the model is, or None if they were not
+        asked for.
     engine : "torch" or "openvino".
     device : "cuda", "mps" or "cpu".
     seconds : wall time, loading of the network included.
     notes : sentences on the engine and the device, the precision, the resampling and anything unusual, for the record.
+    quality : how far the mask can be trusted, or None if that was not asked for or the model was never calibrated.
     """
 
     mask: Volume
@@ -36,6 +41,7 @@ class Prediction:
     device: str
     seconds: float
     notes: list[str] = field(default_factory=list)
+    quality: Quality | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,6 +78,7 @@ def predict(
     window: int | None = None,
     *,
     engine: str = "auto",
+    quality: bool = True,
 ) -> Prediction:
     """Segment an image. The same machine, engine and number of threads give the same voxels; nothing is written.
 
@@ -84,6 +91,7 @@ def predict(
     probabilities : also return class probabilities.
     window : run overlapping windows of this many network pixels a side (a multiple of the network's stride) instead
         of whole slices. None: whole slices, and windows of 512 for slices over 768 pixels.
+    quality : also look at the exam in further views, to say how far the mask can be trusted; takes about twice as long.
 
     Raises
     ------
@@ -105,16 +113,19 @@ def predict(
         slices, way = preprocess.to_network(vol, bundle.spacing)
         away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
         look = Look(slices, way, runner, step, away, _mode(slices.shape[1:], way, away, window, notes))
-        labels, maps = _plain(look, progress.part(0.05, 1.0), notes)
+        views = bundle.calibration.views if quality and bundle.calibration is not None else ()
+        first = 0.05 + 0.95 / (1 + len(views))
+        labels, maps = _plain(look, progress.part(0.05, first), notes)
+        known = _known(bundle, look, labels, maps, progress.part(first, 1.0), notes) if quality else None
         mask = volume.restore(labels, preprocess.ORIENTATION, vol)
-        on_image = _on_image(maps, vol) if probabilities else None
+        on_image = _on_image(bundle, maps, vol) if probabilities else None
     except MemoryError as error:
         raise ModelError(
             f"There is not enough main memory for an image of {' x '.join(map(str, vol.shape))} voxels; "
             "close other programs or crop the image."
         ) from error
     progress.update("segment", 1.0)
-    return Prediction(mask, on_image, choice.engine, choice.device, time.perf_counter() - began, notes)
+    return Prediction(mask, on_image, choice.engine, choice.device, time.perf_counter() - began, notes, known)
 
 
 def _plain(look: Look, progress: Progress, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -131,10 +142,24 @@ def _plain(look: Look, progress: Progress, notes: list[str]) -> tuple[np.ndarray
     return labels, maps
 
 
-def _on_image(maps: np.ndarray, vol: Volume) -> np.ndarray:
-    """Maps (3, n, rows, columns) in the image's own axes, (3, I, J, K) float16."""
+def _known(
+    bundle: Bundle, look: Look, labels: np.ndarray, maps: np.ndarray, progress: Progress, notes: list[str]
+) -> Quality | None:
+    """The quality of labels (n, rows, columns); None, with a note, if the model was not calibrated."""
+    if bundle.calibration is None:
+        notes.append(NO_SCORE)
+        return None
+    area = float(np.prod(look.way.spacing))
+    return assess(bundle.calibration, labels, maps, look.slices, look.way, area, look.forward, progress)
+
+
+def _on_image(bundle: Bundle, maps: np.ndarray, vol: Volume) -> np.ndarray:
+    """Probabilities (3, n, rows, columns), calibrated, in the image's own axes, (3, I, J, K) float16."""
     # Through float32, as NIfTI headers know no half precision.
-    turned = (volume.restore(one.astype(np.float32), preprocess.ORIENTATION, vol).array for one in maps)
+    maps = maps.astype(np.float32)
+    if bundle.calibration is not None:
+        maps = tempered(maps, bundle.calibration.plain)
+    turned = (volume.restore(one, preprocess.ORIENTATION, vol).array for one in maps)
     return np.stack([one.astype(np.float16) for one in turned])
 
 
