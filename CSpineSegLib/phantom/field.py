@@ -124,3 +124,29 @@ def rod(start, stop, radius: float, tissue: int, shell: int | None = None, squas
         return inside, np.where(depth[inside] > -1.0, shell, tissue), 0
 
     return Structure(box_around([start, stop], radius * max(squash)), paint)
+
+
+def strand(heights, x, y, half_x, half_y, tissue: int, shell: int | None = None, thickness: float = 1.0) -> Structure:
+    """A vertical cord with an elliptic cross-section that changes with height, in an optional shell of another tissue.
+
+    `heights` are ascending z in mm; `x` and `y` give the middle line there, `half_x` and `half_y` the half widths.
+    """
+    nodes = np.asarray(heights, float)
+    z = np.arange(nodes[0], nodes[-1] + 1)
+    table = [np.interp(z, nodes, np.broadcast_to(v, nodes.shape)).astype(np.float32) for v in (x, y, half_x, half_y)]
+    ends = [[table[0].min(), table[1].min(), z[0]], [table[0].max(), table[1].max(), z[-1]]]
+    margin = float(max(table[2].max(), table[3].max()))
+    box = box_around(ends, margin)
+    box[:, 2] = z[0], z[-1]
+
+    def paint(points):
+        at = np.clip(points[:, 2] - np.float32(z[0]), 0, len(z) - 1).astype(np.int32)
+        rho = np.square((points[:, 0] - table[0][at]) / table[2][at])
+        rho += np.square((points[:, 1] - table[1][at]) / table[3][at])
+        inside = rho < 1
+        if shell is None:
+            return inside, tissue, 0
+        smallest = np.minimum(table[2][at[inside]], table[3][at[inside]])
+        return inside, np.where(np.sqrt(rho[inside]) > 1 - thickness / smallest, shell, tissue), 0
+
+    return Structure(box, paint)

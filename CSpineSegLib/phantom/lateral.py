@@ -133,7 +133,7 @@ def packing(shape: Shape, column: Column, rng: np.random.Generator) -> Structure
     c7, t2 = float(shape.centre[5, 2]), float(shape.centre[7, 2])
     thoracic = rng.uniform(10, 20)
     cervical = rng.uniform(6, 11) * shape.scale
-    texture, lump = Field(rng, (7, 6, 9), 4), Field(rng, (18, 16, 22), 4)
+    texture, lump = Field(rng, (9, 8, 12), 8), Field(rng, (18, 16, 22), 5)
     fill = (Tissue.FAT, Tissue.EPIDURAL)[rng.integers(2)]
     limit = rng.uniform(0.6, 1.6)
     edge = rng.uniform(2, 5)

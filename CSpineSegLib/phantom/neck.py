@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from .canal import Column
-from .field import Field, Structure, blob, rod, rotation_about_x
+from .field import Field, Structure, blob, rod, rotation_about_x, strand
 from .outline import Outline
 from .shape import Shape
 from .tissue import Tissue
@@ -73,14 +75,11 @@ def throat(shape: Shape, column: Column, outline: Outline, rng: np.random.Genera
     items.append(blob((0, middle + 8, c6 + 4), (12, 3, 9), Tissue.CARTILAGE, rotation_about_x(0.2)))
     for side in (-1, 1):
         y = float(column.lookup("front", c6))
-        jugular = (Tissue.FLOW_VOID, Tissue.VESSEL)[rng.integers(2)]
-        low, high = t1 - 20, c2 + 20
-        items.append(rod((side * 24, y + 16, low), (side * 28, y + 14, high), rng.uniform(3, 4.5), Tissue.FLOW_VOID))
-        items.append(rod((side * 31, y + 10, low), (side * 34, y + 4, high), rng.uniform(3.5, 7), jugular))
         items.append(blob((side * 17, y + 16, c6 - 12), (8, 9, 20), Tissue.GLAND))
         back = float(column.lookup("back", t1 - 75))
         apex = np.array([side * rng.uniform(46, 60), back + rng.uniform(10, 30), t1 - rng.uniform(90, 115)])
         items.append(blob(apex, (rng.uniform(32, 40), 48, 80), Tissue.LUNG))
+        items += _side(shape, column, outline, side, rng)
     for i in range(5):
         z = t1 - rng.uniform(30, 110)
         y = float(column.lookup("front", z)) + rng.uniform(18, 60)
@@ -91,13 +90,64 @@ def throat(shape: Shape, column: Column, outline: Outline, rng: np.random.Genera
     return items
 
 
+def _side(shape: Shape, column: Column, outline: Outline, side: int, rng: np.random.Generator) -> list[Structure]:
+    """Muscles, carotid and jugular, nodes and glands of one side of the neck, along curves that bend with the neck."""
+    low, top = float(shape.centre[6, 2]) - 25, float(column.dens_tip[2]) + 6
+    z = np.linspace(low, top, 9)
+    rise = np.linspace(0, 1, 9)
+    x, front = column.lookup("x", z), column.lookup("front", z)
+    skin = outline.at("anterior", z)
+    scale = shape.scale
+
+    def wobble(size: float) -> np.ndarray:
+        return np.convolve(rng.normal(0, size * 1.7, 11), [0.33, 0.34, 0.33], mode="valid")
+
+    def muscle() -> int:
+        return (Tissue.MUSCLE, Tissue.TONGUE, Tissue.FATTY_MUSCLE)[rng.choice(3, p=(0.6, 0.25, 0.15))]
+
+    sheath = (Tissue.FAT, Tissue.EPIDURAL, Tissue.LIGAMENT)[rng.integers(3)]
+    # Sternocleidomastoid, from the breastbone up and back to the mastoid; scalenes and levator beside the spine.
+    wide = x + side * (12 + 30 * rise * scale + wobble(1.0))
+    forward = (skin - 9) * (1 - rise) + (front - 3) * rise + wobble(1.5)
+    items = [
+        strand(z, wide, forward, rng.uniform(6, 10), rng.uniform(9, 15) * (0.6 + rise * (1 - rise)), muscle(), sheath)
+    ]
+    for offset, depth in ((24, -2), (27, -13), (36, -22)):
+        away = x + side * (offset * scale + 12 * np.square(1 - rise) + wobble(1.0))
+        width, thickness = rng.uniform(4, 8), rng.uniform(4, 8) * (0.5 + 1.5 * rise * (1 - rise))
+        items.append(strand(z, away, front + depth + 6 * (1 - rise) + wobble(1.5), width, thickness, muscle(), sheath))
+    carotid = x + side * ((19 + 5 * rise) * scale + wobble(1.2)), front + 12 - 4 * rise + wobble(1.5)
+    items.append(strand(z, *carotid, *[rng.uniform(2.5, 4.0) * (1.1 - 0.4 * rise)] * 2, Tissue.FLOW_VOID))
+    jugular = (Tissue.FLOW_VOID, Tissue.VESSEL, Tissue.MUCOSA)[rng.integers(3)]
+    size = np.clip(rng.uniform(2.5, 6.5) + wobble(0.8), 1.5, 9)
+    items.append(strand(z, carotid[0] + side * 8, carotid[1] - 2 + wobble(1), size, 0.8 * size, jugular))
+    for _ in range(int(rng.integers(2, 8))):
+        at = rng.integers(2, 9)
+        place = np.array([carotid[0][at], carotid[1][at], z[at]]) + rng.normal(0, [5, 7, 6])
+        kind = (Tissue.GLAND, Tissue.MUCOSA, Tissue.PREVERTEBRAL)[rng.integers(3)]
+        items.append(blob(place, rng.uniform([2, 2, 3], [4, 5, 9]), kind, None, sheath, 0.6))
+    c2 = float(shape.centre[0, 2])
+    mouth = float(column.lookup("front", c2))
+    items.append(blob((side * 24 * scale, mouth + 26, c2 - 14), rng.uniform([7, 11, 8], [10, 16, 12]), Tissue.GLAND))
+    items.append(blob((side * 46 * scale, mouth + 6, c2 + 18), rng.uniform([8, 10, 16], [12, 15, 24]), Tissue.GLAND))
+    return items
+
+
 def arteries(shape: Shape, column: Column, rng: np.random.Generator) -> list[Structure]:
-    """The vertebral arteries beside the bodies of C2 to C6, usually a flow void."""
-    kind = Tissue.FLOW_VOID if rng.random() < 0.75 else Tissue.VESSEL
-    radius = rng.uniform(1.5, 2.4)
+    """The vertebral arteries beside the bodies of C2 to C6, usually a flow void, often one larger than the other."""
     items = []
-    for index in range(0, 5):
-        for side in (-1, 1):
-            ends = [shape.world(i, [side * 16.5 * shape.scale, -0.1 * shape.depth[i], 0]) for i in (index, index + 1)]
-            items.append(rod(ends[0], ends[1], radius, kind))
+    for side in (-1, 1):
+        kind = Tissue.FLOW_VOID if rng.random() < 0.75 else Tissue.VESSEL
+        radius = rng.uniform(1.2, 2.6) * max(shape.scale, 0.8)
+        places = []
+        for index in range(6):
+            for height in (0.0, -0.75):
+                x = side * (15.6 + rng.normal(0, 0.6)) * shape.scale
+                places.append(
+                    shape.world(
+                        index, [x, (-0.15 + rng.normal(0, 0.05)) * shape.depth[index], height * shape.height[index]]
+                    )
+                )
+        places.append(shape.world(6, [side * 20 * shape.scale, 0.9 * shape.depth[6], 0]))
+        items += [rod(a, b, radius, kind) for a, b in pairwise(places)]
     return items
