@@ -6,10 +6,14 @@ the segmentation. So each rule takes only what no cervical MR exam can be.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from ..errors import InputError
 from ..volume import Volume, reorient
+from .plausibility import NotCervicalError, Verdict
+from .preprocess import ORIENTATION
 
 # Slices are thicker than pixels in every sagittal 2D exam; from twice on, the thick axis tells the plane.
 ANISOTROPIC = 2.0
@@ -34,26 +38,44 @@ _DIRECTIONS = {"L": "left-right", "R": "left-right", "A": "anterior-posterior", 
 ANYWAY = "--anyway segments it even so"
 
 
-def check_image(vol: Volume, anyway: bool = False) -> list[str]:
+def check_image(vol: Volume, anyway: bool = False, judge: Callable[[Volume], Verdict] | None = None) -> list[str]:
     """Notes on what is odd about an image; empty for nearly all exams.
 
     Parameters
     ----------
     vol : any orientation, oblique too; an isotropic image may have been taken in any plane.
     anyway : turn refusals into notes.
+    judge : asked what an MR image of an odd geometry shows, as far as a few of its slices (see :func:`thinned`) tell.
 
     Raises
     ------
     InputError : no cervical MR exam can be like this: the sentence says why.
+    NotCervicalError : and `judge` does not see one either.
     """
-    found = [*not_mr(vol), *geometry(vol)]
-    if found and not anyway:
-        raise InputError(f"{name_of(vol)}: {found[0]}; {ANYWAY}.")
-    return [f"{sentence[0].upper()}{sentence[1:]}; it was segmented anyway." for sentence in found]
+    wrong, odd = not_mr(vol), geometry(vol)
+    if anyway:
+        return [f"{_capital(sentence)}; it was segmented anyway." for sentence in (*wrong, *odd)]
+    if wrong:
+        raise InputError(f"{name_of(vol)}: {wrong[0]}; {ANYWAY}.")
+    if odd:
+        verdict = judge(thinned(vol)) if judge is not None else None
+        if verdict is not None and not verdict.accepted:
+            raise NotCervicalError(f"{name_of(vol)}: {verdict.sentence}, and {odd[0]}; {ANYWAY}.")
+        raise InputError(f"{name_of(vol)}: {odd[0]}; {ANYWAY}.")
+    return []
+
+
+def refuse(vol: Volume, verdict: Verdict) -> NotCervicalError:
+    """The error for an image that a model has looked at in vain."""
+    return NotCervicalError(f"{name_of(vol)}: {verdict.sentence}; {ANYWAY}.")
 
 
 def name_of(vol: Volume) -> str:
     return vol.path.name if vol.path is not None else "The image"
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def geometry(vol: Volume) -> list[str]:
@@ -66,11 +88,11 @@ def geometry(vol: Volume) -> list[str]:
     if spacing[thick] > 1.01 * ANISOTROPIC * spacing.min() and spacing[thick] > 1.01 * spacing[sagittal]:
         found.append(
             f"its slices are stacked in the {directions[thick]} direction ({spacing[thick]:.3g} mm apart, pixels of "
-            f"{spacing.min():.3g} mm); sagittal slices or an isotropic image are needed"
+            f"{spacing.min():.3g} mm), and sagittal slices or an isotropic image are needed"
         )
     if vol.shape[sagittal] < FEWEST_SLICES:
         plural = "slice" if vol.shape[sagittal] == 1 else "slices"
-        found.append(f"it has only {vol.shape[sagittal]} sagittal {plural}; at least {FEWEST_SLICES} are needed")
+        found.append(f"it has only {vol.shape[sagittal]} sagittal {plural}, and at least {FEWEST_SLICES} are needed")
     for axis, direction in enumerate(directions):
         extent = vol.shape[axis] * spacing[axis]
         if extent < SMALLEST[direction]:
@@ -79,7 +101,7 @@ def geometry(vol: Volume) -> list[str]:
                 f"{SMALLEST[direction]:g} mm are needed to hold a part of the cervical spine"
             )
         elif extent > LARGEST:
-            found.append(f"it measures {extent:.4g} mm in the {direction} direction; its units seem to be wrong")
+            found.append(f"it measures {extent:.4g} mm in the {direction} direction, so its units seem to be wrong")
         if axis != sagittal and spacing[axis] > 1.01 * COARSEST and axis != thick:
             found.append(f"its pixels of {spacing[axis]:.3g} mm are too coarse to show a cervical disc")
     return found
@@ -106,7 +128,7 @@ def not_mr(vol: Volume) -> list[str]:
 
 def thinned(vol: Volume, apart: float = 4.0) -> Volume:
     """Every n-th sagittal slice, about `apart` mm from each other: enough to say what an image shows."""
-    turned = reorient(vol, "RIP")
+    turned = reorient(vol, ORIENTATION)
     step = max(1, round(apart / float(turned.spacing[0])))
     affine = turned.affine.copy()
     affine[:3, 0] *= step

@@ -99,9 +99,12 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
     if found is None or not len(found.depths):
         return {name: low for name, (low, _) in RANGES.items()}
     small = float(np.quantile(found.depths, _SMALLER))
-    # Without two discs in a row, bodies are taken as tall as they are deep, as in a neck.
-    periods = found.periods if len(found.periods) else np.array([small * PERIOD / DEPTH])
-    ratios = np.abs(np.diff(np.log(found.periods)))
+    periods = _single(found.periods, float(np.median(found.depths)))
+    ratios = np.abs(np.diff(np.log(periods)))
+    steady = float(np.mean(ratios < math.log(1.4))) if len(ratios) else min(1.0, 0.5 * found.discs)
+    if not len(periods):
+        # Without two discs in a row, bodies are taken as tall for their depth as they are anywhere in the spine.
+        periods = np.array([small * PERIOD / DEPTH])
     gaps = [length for label, length in found.runs[1:-1] if label == 0]
     whole = sum(length for _, length in found.runs)
     sure = 1.0
@@ -112,12 +115,19 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
         "discs": float(found.discs),
         "on_line": found.on_line,
         "unbroken": 1.0 - sum(gaps) / whole,
-        "regular": float(np.mean(ratios < math.log(1.4))) if len(ratios) else 0.5 * (found.discs > 0),
+        "regular": steady,
         "spacing": -max(0.0, math.log2(float(np.quantile(periods, _SMALLER)) / PERIOD)),
         "depth": -max(0.0, math.log2(max(small, 1.0) / DEPTH)),
         "not_tiny": min(0.0, math.log2(float(np.quantile(periods, 1 - _SMALLER)) / (_CHILD * PERIOD))),
         "sure": sure,
     }
+
+
+def _single(periods: np.ndarray, depth: float) -> np.ndarray:
+    """Periods of single vertebrae, mm. From neck to loin they are about as long as bodies are deep, so that one of
+    twice that is a block of two, grown together or fused by a surgeon, or a disc was missed."""
+    usual = max(depth, 1.0) * PERIOD / DEPTH
+    return periods / np.maximum(1.0, np.round(periods / usual))
 
 
 def judge(

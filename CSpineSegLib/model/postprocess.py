@@ -25,6 +25,8 @@ SPECKS = ((2.0, 30.0), (5.0, 150.0), (10.0, 500.0), (15.0, 1500.0))
 _LARGEST_SHARE = 0.2
 # mm beyond the last vertebra that a part of the next, or the tip of the dens, may lie.
 _BEYOND = 10.0
+# mm further out than elsewhere, at the edge of the mask, where most of a vertebra may lie outside the image.
+_EDGE = 4.0
 # mm. What a vertebra 15 mm further up or down tells about this one's size; and the least half size of any.
 _WINDOW, _LEAST, _MARGIN = 15.0, 5.0, 2.0
 # mm2. The largest hole of a slice that is filled: the vein at the back of a body, a spot in the nucleus.
@@ -128,6 +130,8 @@ def _specks(parts: np.ndarray, count: int, spacing: np.ndarray, notes: list[str]
         if volume >= min(most, SPECKS[-1][1]):
             continue
         distance = float(tube.distance(line.place(curve.positions(piece, spacing))).min())
+        if (piece == 0).any() or (piece == np.array(parts.shape) - 1).any():
+            distance = max(0.0, distance - _EDGE)
         if any(distance > far and volume < size for far, size in SPECKS):
             yield piece, distance
 
