@@ -12,7 +12,7 @@ from typing import Any
 
 from .. import files, resources
 from ..errors import ModelError
-from . import card, monai_config, networks, preprocess
+from . import card, metadata_schema, monai_config, networks, preprocess
 from .calibration import CALIBRATION, parse
 from .checksums import SUMS, listed, seal
 
@@ -80,7 +80,10 @@ def export(
     if networks.check(definition)["in_channels"] != slices:
         raise ModelError(f"A network of {definition['in_channels']} channels is not for {slices} slices at a time.")
     network, weights = _weights(state_dict, definition)
-    metadata = _metadata(name, definition, preprocessing, training, evaluation, version, description, authors)
+    metadata = _metadata(
+        name, definition, preprocessing, training, evaluation, version, description, authors, training_data
+    )
+    metadata_schema.check(metadata)
     contents = {
         WEIGHTS: weights,
         METADATA: _json(metadata),
@@ -166,11 +169,12 @@ def _metadata(
     version: str,
     description: str,
     authors: str,
+    training_data: str,
 ) -> dict[str, Any]:
     from importlib.metadata import version as installed
 
     return {
-        "schema": monai_config.SCHEMA,
+        "schema": metadata_schema.SCHEMA,
         "name": name,
         "version": version,
         "changelog": {version: "see docs/README.md"},
@@ -184,6 +188,11 @@ def _metadata(
         "authors": authors,
         "copyright": f"Copyright (c) {authors}; Apache-2.0",
         "intended_use": "Research only; not a medical device, not for diagnosis or treatment.",
+        "data_source": training_data,
+        "data_type": "nibabel",
+        "image_classes": "one MR volume that shows the cervical spine",
+        "pred_classes": "0 background, 1 vertebral bodies, 2 intervertebral discs",
+        "eval_metrics": dict(evaluation),
         "network_data_format": monai_config.data_format(definition),
         "labels": LABELS,
         "preprocessing": dict(preprocessing),
