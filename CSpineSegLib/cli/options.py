@@ -32,6 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Events = Annotated[bool, typer.Option("--events", hidden=True)]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Packaged model's name, or a bundle's folder.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
+Engine = Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")]
 Force = Annotated[bool, typer.Option("--force", help="Do it again, and replace what the command wrote before.")]
 
 

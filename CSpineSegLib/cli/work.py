@@ -16,6 +16,7 @@ from .app import app
 from .options import (
     DatasetFolder,
     Device,
+    Engine,
     Events,
     Force,
     GoldList,
@@ -41,6 +42,7 @@ def segment(
     part: Annotated[str | None, typer.Option(help="Part K of N of the exams, as K/N, for a cluster.")] = None,
     model_name: Model = None,
     device: Device = "auto",
+    engine: Engine = "auto",
     force: Force = False,
     gold_list: GoldList = None,
     as_json: Json = False,
@@ -57,14 +59,14 @@ def segment(
         bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
         with shown_progress(events, quiet=as_json) as progress:
             result = jobs.segment_file(
-                Path(targets[0]), output, bundle, device=device, force=force, progress=progress
+                Path(targets[0]), output, bundle, device=device, engine=engine, force=force, progress=progress
             )
         _show([result], {}, as_json, single=True)
         return 0
     exams = _part(_chosen(targets, every, query, opened), part)
     bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
     with shown_progress(events, quiet=as_json) as progress:
-        batch = jobs.segment_many(exams, bundle, device=device, force=force, progress=progress)
+        batch = jobs.segment_many(exams, bundle, device=device, engine=engine, force=force, progress=progress)
     if len(exams) == 1 and batch.failures:
         raise InputError(next(iter(batch.failures.values())))
     _show(batch.results, batch.failures, as_json, single=False)

@@ -26,6 +26,7 @@ def segment_many(
     bundle: Bundle,
     *,
     device: str = "auto",
+    engine: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
 ) -> BatchResult:
@@ -33,19 +34,19 @@ def segment_many(
 
     Raises
     ------
-    ModelError : the device that was asked for is missing; that would fail every exam alike.
+    ModelError : the device or engine that was asked for is missing; that would fail every exam alike.
     """
     progress = ensure(progress)
     exams = list(exams)
     batch = BatchResult()
-    if device not in ("auto", "cpu"):
-        devices.select(device)
+    if device not in ("auto", "cpu") or engine != "auto":
+        devices.choose(device, engine, converted=bundle.is_converted)
     for folder in {exam.processed / "predicted" for exam in exams}:
         files.sweep(folder)
     for number, exam in enumerate(exams):
         part = progress.part(number / len(exams), (number + 1) / len(exams))
         try:
-            result = segment(exam, bundle, device=device, force=force, progress=part)
+            result = segment(exam, bundle, device=device, engine=engine, force=force, progress=part)
         except Cancelled:
             raise
         except CSpineSegError as error:

@@ -49,6 +49,7 @@ def segment(
     bundle: Bundle,
     *,
     device: str = "auto",
+    engine: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
 ) -> SegmentResult:
@@ -58,6 +59,7 @@ def segment(
 
     Parameters
     ----------
+    device, engine : "auto" or a name; see :func:`model.predict`.
     force : predict again even so.
 
     Raises
@@ -83,7 +85,7 @@ def segment(
             f"{target} was changed after the model wrote it, or was not written by it; "
             "keep that work with 'cspineseg correct', or use --force to replace it."
         )
-    mask, prediction = _predict(exam.image, bundle, device, progress)
+    mask, prediction = _predict(exam.image, bundle, device, engine, progress)
     progress.update("Writing", 0.95)
     if found != (files.sha256(target) if target.is_file() else None):
         raise InputError(f"{target} was changed by somebody else during the segmentation; it was left as it is.")
@@ -94,6 +96,7 @@ def segment(
         "measurements": measure(mask),
         "model": _identity(bundle),
         "device": prediction.device,
+        "engine": prediction.engine,
         "seconds": round(prediction.seconds, 2),
         "notes": list(prediction.notes),
         "created": now(),
@@ -112,6 +115,7 @@ def segment_file(
     bundle: Bundle,
     *,
     device: str = "auto",
+    engine: str = "auto",
     force: bool = False,
     progress: Progress | None = None,
 ) -> SegmentResult:
@@ -128,12 +132,10 @@ def segment_file(
     if output.exists() and not force:
         raise InputError(f"{output} exists already; choose another name, or --force to replace it.")
     progress = ensure(progress)
-    mask, prediction = _predict(image, bundle, device, progress)
+    mask, prediction = _predict(image, bundle, device, engine, progress)
     volume.write(mask, output, allowed=anatomy.LABELS)
     progress.update("Done", 1.0)
-    return SegmentResult(
-        image.name, output, None, False, prediction.seconds, prediction.device, list(prediction.notes)
-    )
+    return SegmentResult(image.name, output, None, False, prediction.seconds, prediction.device, list(prediction.notes))
 
 
 def state_of(target: Path, record: Path, image_hash: str, bundle: Bundle) -> str:
@@ -193,10 +195,10 @@ def _write_both(mask: volume.Volume, target: Path, record: Path, content: dict[s
         raise
 
 
-def _predict(path: Path, bundle: Bundle, device: str, progress: Progress) -> tuple[volume.Volume, Any]:
+def _predict(path: Path, bundle: Bundle, device: str, engine: str, progress: Progress) -> tuple[volume.Volume, Any]:
     progress.update("Reading", 0.0)
     image = volume.read(path)
-    prediction = predict(bundle, image, device=device, progress=progress.part(0.05, 0.95))
+    prediction = predict(bundle, image, device=device, engine=engine, progress=progress.part(0.05, 0.95))
     # A record may be passed on, and a folder's name can hold a person's.
     prediction.notes.extend(warning.replace(str(path), path.name) for warning in image.warnings)
     return prediction.mask, prediction
