@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from .. import files, model
 from ..errors import CSpineSegError, InputError
 from ..model import calibration, checksums, quality
 from ..model.calibration import STRUCTURES, Calibration
-from . import exams, fitting, looking
+from . import counterexamples, exams, fitting, looking
 from .spread import spread
 
 VIEWS = ("mirror", "coarse")
@@ -147,6 +148,9 @@ def main(argv: list[str] | None = None) -> int:
         fitted, samples = calibrate(
             bundle, paths, variants=arguments.variants, views=arguments.views, jobs=arguments.jobs
         )
+        necks = exams.kept(arguments.exams_folder, KINDS[0], arguments.exams)
+        plausibility, told = counterexamples.fit(bundle, necks, arguments.jobs)
+        fitted = replace(fitted, plausibility=plausibility, fitted={**fitted.fitted, "plausibility": told})
         print(f"{write(bundle, fitted)} was written.")
     except CSpineSegError as error:
         print(error, file=sys.stderr)
@@ -167,7 +171,7 @@ def _tell(fitted: Calibration) -> None:
             f"{key}: temperature {getattr(fitted, key):.3f}, calibration error "
             f"{told['calibration_error_before']:.4f} before, {told['calibration_error_after']:.4f} after"
         )
-    for name, value in fitted.fitted["score"].items():
+    for name, value in {**fitted.fitted["score"], **fitted.fitted["plausibility"]}.items():
         print(f"{name.replace('_', ' ')}: {value}")
 
 
