@@ -141,9 +141,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         bundle = model.load(arguments.bundle)
-        counts = dict.fromkeys(KINDS, arguments.exams)
-        for path in exams.build(arguments.exams_folder, counts):
-            print(f"drew {path}", flush=True)
+        exams.build(arguments.exams_folder, dict.fromkeys(KINDS, arguments.exams), arguments.jobs)
         paths = [path for kind in KINDS for path in exams.kept(arguments.exams_folder, kind, arguments.exams)]
         fitted, samples = calibrate(
             bundle, paths, variants=arguments.variants, views=arguments.views, jobs=arguments.jobs

@@ -12,9 +12,8 @@ import hashlib
 import io
 import json
 import sys
-import time
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -24,6 +23,7 @@ import numpy as np
 from .. import files, phantom, volume
 from ..errors import CSpineSegError, InputError
 from ..volume import Volume
+from .spread import spread
 
 # A larger matrix takes long to draw and shows the network nothing else, as it sees 0.7 mm pixels.
 _LARGEST = 320
@@ -159,29 +159,44 @@ def kept(folder: Path, kind: str, count: int | None = None) -> list[Path]:
     return sorted(Path(folder).glob(f"{kind}-[0-9]*.npz"))[:count]
 
 
-def build(folder: Path, counts: Mapping[str, int]) -> Iterator[Path]:
-    """Draw what is not there yet, all kinds side by side, so that a stopped run has some of each; yields each path."""
+def build(folder: Path, counts: Mapping[str, int], jobs: int = 1) -> int:
+    """Draw what is not there yet, all kinds side by side, so that a stopped run has some of each.
+
+    Persons are drawn by `jobs` processes, and counted on the screen. Returns how many exams were drawn.
+    """
     persons: dict[int, list[tuple[str, int]]] = {}
     for kind, count in counts.items():
         for number in range(count):
             persons.setdefault(kind_of(kind).first + number, []).append((kind, number))
     # By the share of its kind that is complete with it.
     order = sorted(persons, key=lambda seed: min((number + 1) / counts[kind] for kind, number in persons[seed]))
-    for kind, number in (exam for seed in order for exam in persons[seed]):
-        if not (Path(folder) / f"{kind}-{number:04d}.npz").exists():
-            yield save(folder, draw(kind, number))
+    missing = (
+        tuple(exam for exam in persons[seed] if not (Path(folder) / f"{exam[0]}-{exam[1]:04d}.npz").exists())
+        for seed in order
+    )
+    items = [(str(folder), wanted) for wanted in missing if wanted]
+    return sum(spread(_draw_all, items, jobs, "phantoms drawn"))
+
+
+def _draw_all(folder: str, wanted: Sequence[tuple[str, int]]) -> int:
+    for kind, number in wanted:
+        save(Path(folder), draw(kind, number))
+    return len(wanted)
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command line; returns the exit code: 0 done, 2 bad input, 130 stopped by Ctrl-C."""
-    parser = argparse.ArgumentParser(prog="python -m CSpineSegLib.training.exams", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m CSpineSegLib.training.exams",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("folder", type=Path, help="where the exams are kept")
     parser.add_argument("counts", nargs="+", metavar="kind=count", help=f"kinds: {', '.join(KINDS)}")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    began = time.monotonic()
     try:
-        for path in build(arguments.folder, _counts(arguments.counts)):
-            print(f"{time.monotonic() - began:7.1f} s  {path}", flush=True)
+        build(arguments.folder, _counts(arguments.counts), arguments.jobs)
     except CSpineSegError as error:
         print(error, file=sys.stderr)
         return 2

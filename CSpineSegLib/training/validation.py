@@ -131,8 +131,7 @@ def main(argv: list[str] | None = None) -> int:
     groups = arguments.only or GROUPS
     try:
         bundle = model.load(arguments.bundle)
-        for path in exams.build(arguments.exams_folder, needed(groups, arguments.share)):
-            print(f"drew {path}", flush=True)
+        exams.build(arguments.exams_folder, needed(groups, arguments.share), arguments.jobs)
         wanted = plan(arguments.exams_folder, groups, arguments.share, arguments.negatives, arguments.scans)
         kept = arguments.out.with_suffix(".trials.json")
         results = measure(bundle, wanted, kept, arguments.jobs)
