@@ -2,9 +2,9 @@
 
 Relaxation times are those measured in people at 1.5 and 3 T: cervical cord (Smith 2008), vertebral marrow, muscle and
 fat (de Bazelaire 2004), muscle, cartilage, fat and joint fluid (Gold 2004, Jordan 2013), blood, nerve and muscle
-(Stanisz 2005), cervical discs by degree of wear (Chen 2014). A turbo spin echo refocuses the coupled protons of fat, so
-its long values are used for fat. Densities are relative to water and hold what the equation leaves out, for instance
-the volume that trabeculae take up in marrow.
+(Stanisz 2005), cervical discs by degree of wear (Chen 2014). Trains of echoes lengthen what looks like T2, in fat most
+(Pai 2008), so values from the upper half of what is published are used. Densities are relative to water and hold what
+the equation leaves out, for instance the volume that trabeculae take up in marrow.
 """
 
 from __future__ import annotations
@@ -18,7 +18,10 @@ from .tissue import COUNT, Tissue
 
 
 class Sequence(NamedTuple):
-    """Ranges from which a protocol is drawn, ms. `inversion`: a pulse that nulls fat. `flow`: how much flow darkens."""
+    """Ranges from which a protocol is drawn, ms. `inversion`: a pulse that nulls fat. `flow`: how much flow darkens.
+
+    The echo time of a three-dimensional scan with varying flip angles is the one that gives the same contrast.
+    """
 
     repetition: tuple[float, float]
     echo: tuple[float, float]
@@ -31,18 +34,18 @@ SEQUENCES: dict[str, Sequence] = {
     "t1": Sequence((450, 750), (8, 15), flow=0.3),
     "stir": Sequence((3500, 5500), (38, 75), inversion=True),
     "pd": Sequence((2200, 3800), (15, 38), flow=0.6),
-    "t2_3d": Sequence((1300, 2200), (95, 140), flow=0.35),
+    "t2_3d": Sequence((1300, 2200), (75, 120), flow=0.35),
 }
 STYLES = tuple(SEQUENCES)
 
 # Density, T1 at 1.5 T, T1 at 3 T, T2 (ms; the two fields differ by less than people do).
-_FAT, _WATER_MARROW = (0.90, 288, 371, 150), (0.62, 950, 1150, 46)
+_FAT, _WATER_MARROW = (0.90, 288, 371, 150), (0.64, 950, 1150, 49)
 _CORTEX = (0.12, 400, 400, 5)
 _RELAXATION = {
     Tissue.AIR: (0, 1000, 1000, 10),
     Tissue.SKIN: (0.60, 700, 900, 40),
     Tissue.SUBCUTANEOUS_FAT: _FAT,
-    Tissue.MUSCLE: (0.79, 950, 1250, 36),
+    Tissue.MUSCLE: (0.79, 950, 1250, 42),
     Tissue.FAT: (0.85, 300, 385, 135),
     Tissue.LIGAMENT: (0.50, 700, 800, 16),
     Tissue.CORTEX: _CORTEX,
@@ -57,7 +60,7 @@ _RELAXATION = {
     Tissue.GLAND: (0.82, 900, 1150, 78),
     Tissue.PREVERTEBRAL: (0.75, 900, 1150, 55),
     Tissue.CSF: (1.00, 4300, 4300, 1500),
-    Tissue.CORD: (0.72, 780, 930, 75),
+    Tissue.CORD: (0.75, 780, 930, 78),
     Tissue.EPIDURAL: (0.75, 400, 480, 105),
     Tissue.FATTY_MUSCLE: (0.80, 600, 750, 60),
     Tissue.CARTILAGE: (0.70, 1040, 1200, 36),
@@ -68,7 +71,7 @@ _RELAXATION = {
     Tissue.ATLAS_CORTEX: _CORTEX,
     Tissue.ENDPLATE: (0.25, 600, 700, 12),
     Tissue.NUCLEUS: (0.80, 1000, 1250, 60),
-    Tissue.ANNULUS: (0.60, 850, 1000, 34),
+    Tissue.ANNULUS: (0.60, 850, 1000, 38),
     Tissue.METAL: (0, 1000, 1000, 10),
     Tissue.HAEMANGIOMA: (0.85, 550, 650, 140),
     Tissue.OEDEMA: (0.85, 1150, 1400, 95),
@@ -117,7 +120,7 @@ def _protocol(style: str, rng: np.random.Generator) -> _Scanner:
 def _marrow(scanner: _Scanner, share):
     """Signal of marrow by its share of fat: the two parts add up, whatever the contrast."""
     # Trabeculae dephase fat in marrow faster than fat under the skin.
-    fat = scanner.signal(0.62, _FAT[1], _FAT[2], 0.6 * scanner.fat)
+    fat = scanner.signal(0.70, _FAT[1], _FAT[2], 0.72 * scanner.fat)
     return share * fat + (1 - share) * scanner.signal(*_WATER_MARROW)
 
 
