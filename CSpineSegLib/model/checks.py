@@ -23,8 +23,8 @@ FEWEST_SLICES = 5
 SMALLEST = {"left-right": 8.0, "anterior-posterior": 25.0, "superior-inferior": 40.0}
 # mm. Nobody is larger than this: such a file has its units wrong.
 LARGEST = 2500.0
-# mm. A cervical disc is 5 mm tall: with pixels over 3 mm, less than two lie in it.
-COARSEST = 3.0
+# mm. A cervical disc is 5 mm tall: with pixels over 4 mm, hardly one lies in it.
+COARSEST = 4.0
 
 # A scanner's noise makes hundreds of values; a label map has a few, or large areas of exactly the same value.
 FEWEST_VALUES = 32
@@ -54,7 +54,7 @@ def check_image(vol: Volume, anyway: bool = False, judge: Callable[[Volume], Ver
     """
     wrong, odd = not_mr(vol), geometry(vol)
     if anyway:
-        return [f"{_capital(sentence)}; it was segmented anyway." for sentence in (*wrong, *odd)]
+        return [in_spite_of(sentence) for sentence in (*wrong, *odd)]
     if wrong:
         raise InputError(f"{name_of(vol)}: {wrong[0]}; {ANYWAY}.")
     if odd:
@@ -65,7 +65,7 @@ def check_image(vol: Volume, anyway: bool = False, judge: Callable[[Volume], Ver
     return []
 
 
-def refuse(vol: Volume, verdict: Verdict) -> NotCervicalError:
+def refused(vol: Volume, verdict: Verdict) -> NotCervicalError:
     """The error for an image that a model has looked at in vain."""
     return NotCervicalError(f"{name_of(vol)}: {verdict.sentence}; {ANYWAY}.")
 
@@ -74,8 +74,9 @@ def name_of(vol: Volume) -> str:
     return vol.path.name if vol.path is not None else "The image"
 
 
-def _capital(text: str) -> str:
-    return text[0].upper() + text[1:]
+def in_spite_of(clause: str) -> str:
+    """The note on an image that was segmented although it should not be."""
+    return f"{clause[0].upper()}{clause[1:]}; it was segmented anyway."
 
 
 def geometry(vol: Volume) -> list[str]:

@@ -12,8 +12,10 @@ from .. import volume
 from ..errors import ModelError
 from ..progress import Progress
 from ..volume import Volume
-from . import devices, networks, preprocess, running
+from . import checks, devices, networks, plausibility, postprocess, preprocess, running
 from .bundle import Bundle
+from .plausibility import Verdict
+from .postprocess import Cleaned
 from .quality import Quality, assess, tempered
 
 NO_SCORE = "This model was not calibrated, so there is no quality score and no doubt map."
@@ -33,6 +35,8 @@ class Prediction:
     seconds : wall time, loading of the network included.
     notes : sentences on the engine and the device, the precision, the resampling and anything unusual, for the record.
     quality : how far the mask can be trusted, or None if that was not asked for or the model was never calibrated.
+    verdict : whether it is a cervical spine at all.
+    cleaned : what was removed and filled, or None if that was not asked for.
     """
 
     mask: Volume
@@ -42,6 +46,8 @@ class Prediction:
     seconds: float
     notes: list[str] = field(default_factory=list)
     quality: Quality | None = None
+    verdict: Verdict | None = None
+    cleaned: Cleaned | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +84,8 @@ def predict(
     window: int | None = None,
     *,
     engine: str = "auto",
+    anyway: bool = False,
+    clean: bool = True,
     quality: bool = True,
 ) -> Prediction:
     """Segment an image. The same machine, engine and number of threads give the same voxels; nothing is written.
@@ -91,10 +99,14 @@ def predict(
     probabilities : also return class probabilities.
     window : run overlapping windows of this many network pixels a side (a multiple of the network's stride) instead
         of whole slices. None: whole slices, and windows of 512 for slices over 768 pixels.
+    anyway : segment also what is no MR image, has an odd geometry or does not look like a cervical spine.
+    clean : remove specks outside the spine and fill small holes; see :func:`postprocess.clean`.
     quality : also look at the exam in further views, to say how far the mask can be trusted; takes about twice as long.
 
     Raises
     ------
+    InputError : no cervical MR exam can be like this image; see :func:`checks.check_image`.
+    NotCervicalError : it does not look like a cervical spine exam.
     ModelError : the device or engine is missing or has not enough memory, the weights are damaged, the window does
         not fit.
     Cancelled : the user cancelled.
@@ -109,13 +121,28 @@ def predict(
     notes = [choice.sentence]
     runner = running.open_engine(bundle, choice)
     progress.update("prepare", 0.03)
+
+    def judge(some: Volume) -> Verdict:
+        there = _look(bundle, some, runner, step, window, [])
+        return _verdict(bundle, there, *_plain(there, progress.part(0.05, 0.95), []))
+
     try:
-        slices, way = preprocess.to_network(vol, bundle.spacing)
-        away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
-        look = Look(slices, way, runner, step, away, _mode(slices.shape[1:], way, away, window, notes))
+        notes += checks.check_image(vol, anyway, judge)
+        look = _look(bundle, vol, runner, step, window, notes)
         views = bundle.calibration.views if quality and bundle.calibration is not None else ()
         first = 0.05 + 0.95 / (1 + len(views))
         labels, maps = _plain(look, progress.part(0.05, first), notes)
+        verdict = _verdict(bundle, look, labels, maps)
+        if not verdict.accepted:
+            if not anyway:
+                raise checks.refused(vol, verdict)
+            notes.append(checks.in_spite_of(verdict.sentence))
+        cleaned = None
+        if clean:
+            place = volume.reorient(vol, preprocess.ORIENTATION).affine
+            cleaned = postprocess.clean(labels, (look.way.across, *look.way.spacing), maps, place)
+            labels = cleaned.labels
+            notes += cleaned.notes
         known = _known(bundle, look, labels, maps, progress.part(first, 1.0), notes) if quality else None
         mask = volume.restore(labels, preprocess.ORIENTATION, vol)
         on_image = _on_image(bundle, maps, vol) if probabilities else None
@@ -125,7 +152,20 @@ def predict(
             "close other programs or crop the image."
         ) from error
     progress.update("segment", 1.0)
-    return Prediction(mask, on_image, choice.engine, choice.device, time.perf_counter() - began, notes, known)
+    seconds = time.perf_counter() - began
+    return Prediction(mask, on_image, choice.engine, choice.device, seconds, notes, known, verdict, cleaned)
+
+
+def _look(bundle: Bundle, vol: Volume, runner: running.Engine, step: int, window: int | None, notes: list[str]) -> Look:
+    slices, way = preprocess.to_network(vol, bundle.spacing)
+    away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
+    return Look(slices, way, runner, step, away, _mode(slices.shape[1:], way, away, window, notes))
+
+
+def _verdict(bundle: Bundle, look: Look, labels: np.ndarray, maps: np.ndarray) -> Verdict:
+    """Whether labels (n, rows, columns) and their probabilities are those of a neck."""
+    coefficients = bundle.calibration.plausibility if bundle.calibration is not None else None
+    return plausibility.judge(labels, maps, (look.way.across, *look.way.spacing), coefficients)
 
 
 def _plain(look: Look, progress: Progress, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:

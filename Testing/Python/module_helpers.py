@@ -11,6 +11,15 @@ import pytest
 
 SMALL = {"kernel_size": [3] * 3, "strides": [1, 2, 2], "upsample_kernel_size": [2] * 2, "filters": [4, 4, 4]}
 
+# Takes anything for a neck, and is half sure of its mask.
+_HALF = {"intercept": 0.0, "weights": {}, "ranges": {}}
+CALIBRATION = {
+    "format": 1,
+    "temperature": {"plain": 1.0, "averaged": 1.0},
+    "quality": {"views": [], "bodies": _HALF, "discs": _HALF},
+    "plausibility": {"intercept": 100.0, "weights": {}},
+}
+
 
 @pytest.fixture(scope="session")
 def quick_models(tmp_path_factory) -> Path:
@@ -23,7 +32,9 @@ def quick_models(tmp_path_factory) -> Path:
     definition = {**networks.DYNUNET_2D, **SMALL, "res_block": False}
     weights = networks.build(definition).state_dict()
     folder = tmp_path_factory.mktemp("modèles")
-    model.export(folder, jobs.DEFAULT_MODEL, weights, definition, preprocess.describe(), {}, {})
+    model.export(
+        folder, jobs.DEFAULT_MODEL, weights, definition, preprocess.describe(), {}, {}, calibration=CALIBRATION
+    )
     return folder
 
 
