@@ -172,13 +172,16 @@ def test_bodies_end_and_bone_goes_on_where_pedicles_and_pillars_begin(shapes):
         assert not label_table()[tissue[pillar]].any()
 
 
-def test_a_vertebral_artery_runs_before_the_pillars_on_both_sides(shapes):
-    anatomy = phantom.Anatomy(person(shapes, lambda s: 0.95 < s.scale < 1.05))
-    for sign in (-1, 1):
-        tissue = around(anatomy, 3, half=(5, 6, 3), centre=(sign * 15.6, -2, 0), step=0.7)[1]
-        found = np.isin(tissue, [Tissue.FLOW_VOID, Tissue.VESSEL])
-        assert found.sum() > 20
-        assert not np.isin(tissue, [Tissue.MARROW, Tissue.ANNULUS])[found].any()
+def test_a_vertebral_artery_runs_before_the_pillars_of_most_people_as_an_unbroken_void(shapes):
+    unbroken = []
+    for seed in [seed for seed, shape in zip(PEOPLE, shapes, strict=True) if 0.9 < shape.scale < 1.1][:4]:
+        anatomy = phantom.Anatomy(seed)
+        for sign in (-1, 1):
+            centre = (sign * 15.6 * anatomy.shape.scale, -2, -4)
+            local, tissue, _ = around(anatomy, 3, half=(4, 5, 9), centre=centre)
+            void = tissue == Tissue.FLOW_VOID
+            unbroken.append(all(void[local[:, 2] == height].sum() >= 3 for height in np.unique(local[:, 2])))
+    assert sum(unbroken) >= 4, unbroken
 
 
 def test_the_ring_of_c1_is_spared_before_the_dens_and_background_behind_the_canal(shapes):
