@@ -124,4 +124,30 @@ def paint(tissue: np.ndarray, rng: np.random.Generator, generator) -> np.ndarray
         # The same over all slices but for a part: structures run through neighbouring slices.
         field = 0.8 * smooth_noise((1, height, width), cell, generator) + 0.6 * smooth_noise(shape, cell, generator)
         slow = slow + torch.from_numpy(belongs[centre]) * field
-    return (ideal * torch.exp(slow)).numpy()
+    ideal = ideal * torch.exp(slow)
+    if rng.random() < 0.4:
+        ideal = _elsewhere(ideal, centre, rng, generator)
+    return ideal.numpy()
+
+
+def _elsewhere(ideal, centre: np.ndarray, rng: np.random.Generator, generator):
+    """Slices in which parts of the soft tissue gave way to shapes that nobody drew: mouths, teeth, shoulders, scars.
+
+    After the random shapes of SynthMorph (Hoffmann 2022): what is not spine may look like anything.
+    """
+    import torch
+
+    shape = ideal.shape
+    one = (1, *shape[1:])
+    cell, kinds = rng.uniform(4, 22), int(rng.integers(3, 9))
+    # Mostly the same shapes over neighbouring slices.
+    fields = [smooth_noise(one, cell, generator) + 0.4 * smooth_noise(shape, cell, generator) for _ in range(kinds)]
+    signal = torch.from_numpy(rng.uniform(5, 900, kinds).astype(np.float32) * rng.uniform(0.2, 1))
+    drawn = signal[torch.stack(fields).argmax(0)]
+    drawn = drawn * (1 + rng.uniform(0, 0.3) * torch.randn(shape, generator=generator)).clamp(min=0.05)
+    where = smooth_noise(one, rng.uniform(25, 70), generator) > rng.uniform(-0.5, 0.8)
+    loose = np.zeros(COUNT, bool)
+    loose[_SOFT] = True
+    if rng.random() < 0.3:
+        loose[_DARK] = True
+    return torch.where(where & torch.from_numpy(loose[centre]), drawn, ideal)

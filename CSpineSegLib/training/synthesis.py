@@ -16,6 +16,8 @@ SPACING = 0.7
 CONTEXT = 3
 # Share of stacks whose slices are shown without neighbours, each in their place.
 ALONE = 0.15
+# Share of stacks beside the person: instance norms make as much of the noise there as of a signal.
+EMPTY = 0.03
 # Patch sizes (pixels) and stacks; each stack gives TARGETS samples. The network meets whole slices later; several sizes
 # keep its instance norms honest. About 0.13 M pixels each.
 PATCHES = ((128, 4), (160, 3), (192, 2), (256, 1))
@@ -121,6 +123,8 @@ def sample(stack: np.ndarray, rng: np.random.Generator, size: int, targets: int 
     stack = stack[first : first + count]
     middle = label_table()[stack[count // 2, 1, ::8, ::8]]
     row, column = _sampling(rng, generator, middle, size)
+    if rng.random() < EMPTY:
+        stack = np.zeros_like(stack)
     shifts = rng.normal(0, 0.5, (count, 2)) if rng.random() < 0.3 else None
     tissue = _lookup(stack, row, column, shifts)
     labels, weights = _labels(tissue)
