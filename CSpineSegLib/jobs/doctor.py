@@ -14,7 +14,8 @@ from ..review import worklist
 
 NEEDED = {
     "every command": ("numpy", "scipy", "pandas", "nibabel", "typer", "rich"),
-    "segmentation": ("torch", "monai"),
+    "segmentation on a CPU": ("openvino",),
+    "segmentation on a GPU, training": ("torch", "monai"),
     "scenes and pictures": ("slicer-core", "vtk"),
 }
 

@@ -209,18 +209,19 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def report() -> dict[str, Any]:
-    """What a user or a bug report wants to know; works without torch.
+    """What a user or a bug report wants to know; works without torch and without OpenVINO.
 
     Returns
     -------
-    "torch" and "monai" (version with build, None if missing), "cuda" (version the build was made for, or None),
-    "devices" (list of {"device", "name", "free_bytes", "total_bytes"}; None where the system does not tell),
-    "threads" (None without torch) and, if torch is there and broken, "error".
+    "torch", "monai" and "openvino" (version with build, None if missing), "cuda" (version torch was built for, or
+    None), "devices" (list of {"device", "name", "free_bytes", "total_bytes"}; None where the system does not tell),
+    "threads" (of either engine on the CPU), "auto" (what would be chosen for a model with a converted form, or why
+    nothing can be) and, if torch is there and broken, "error".
     """
     from importlib.metadata import PackageNotFoundError, version
 
-    found: dict[str, Any] = {"torch": None, "monai": None, "cuda": None, "threads": None}
-    for package in ("torch", "monai"):
+    found: dict[str, Any] = {"torch": None, "monai": None, "openvino": None, "cuda": None, "threads": threads()}
+    for package in ("torch", "monai", "openvino"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
@@ -228,13 +229,17 @@ def report() -> dict[str, Any]:
     free, total = memory()
     cpu = platform.processor() or platform.machine()
     found["devices"] = [{"device": "cpu", "name": cpu, "free_bytes": free, "total_bytes": total}]
+    try:
+        found["auto"] = choose().sentence
+    except ModelError as error:
+        found["auto"] = str(error)
     if found["torch"] is None:
         return found
     try:
         torch = import_torch()
     except ModelError as error:
         return {**found, "error": str(error)}
-    found.update(torch=torch.__version__, cuda=torch.version.cuda, threads=torch.get_num_threads())
+    found.update(torch=torch.__version__, cuda=torch.version.cuda)
     if _present(torch, "cuda"):
         for index in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(index)

@@ -92,9 +92,9 @@ def _compiled(folder: str, xml: str, weights: str, channels: int, shape: tuple[i
 def _read(folder: str, xml: str, weights: str, channels: int) -> Any:
     """The model in OpenVINO's form, after its bytes and its operations were found to be what they should be."""
     path = Path(folder, CONVERTED)
-    description = _bytes(path, xml)
+    description, numbers = _bytes(path, xml), _bytes(Path(folder, CONVERTED_WEIGHTS), weights)
     try:
-        model = import_openvino().Core().read_model(description, _bytes(Path(folder, CONVERTED_WEIGHTS), weights))
+        model = import_openvino().Core().read_model(description, numbers)
         foreign = {operation.get_type_name() for operation in model.get_ops()} - OPERATIONS
         shapes = [list(port.partial_shape) for port in (*model.inputs, *model.outputs)]
         known = [None if length.is_dynamic else length.get_length() for shape in shapes for length in shape[1:2]]

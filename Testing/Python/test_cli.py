@@ -273,7 +273,7 @@ def test_doctor_reports_packages_models_and_counts(said, sample_dataset):
     report = json.loads(out)
     assert code == 0
     assert report["dataset"]["exams"] == len(sample_dataset)
-    assert report["packages"]["segmentation"]["torch"].startswith("2.")
+    assert report["packages"]["segmentation on a GPU, training"]["torch"].startswith("2.")
     assert len(report["models"][0]["sha256"]) == 64
     assert report["missing"] == []
 

@@ -73,7 +73,7 @@ def test_the_number_of_threads_does_not_change_a_voxel(bundle, small, monkeypatc
 def test_windows_run_on_it_too(bundle, small):
     step = 64
     ours, theirs = (predict(bundle, small, "cpu", engine=name, window=step) for name in ("openvino", "torch"))
-    assert f"windows of {step} x {step}" in ours.notes[1]
+    assert any(f"windows of {step} x {step}" in note for note in ours.notes)
     assert np.mean(ours.mask.array == theirs.mask.array) > 0.999
 
 
@@ -210,10 +210,6 @@ def test_files_exchanged_after_opening_are_refused(folder):
     [
         (lambda text: "no xml", "is damaged or holds no network"),
         (lambda text: text[: len(text) // 2], "is damaged or holds no network"),
-        (
-            lambda text: text.replace('"Softmax"', '"NonZero"'),
-            "is damaged or holds no network|operations that no model",
-        ),
         (lambda text: text.replace('type="Add"', 'type="Subtract"'), r"operations that no model has \(Subtract\)"),
     ],
 )
