@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from .. import anatomy, files, jobs, model, volume
-from ..dataset import Dataset, sample
+from ..dataset import Dataset
 from ..errors import WriteError
 from ..progress import Progress
 from ..review import places
@@ -87,6 +87,9 @@ def _sample(folder: Path, progress: Progress) -> Dataset:
     """The sample dataset, made once; later runs add revisions to it, as real work would."""
     if (folder / "extracted" / "structured").is_dir():
         return Dataset.open(folder)
+    # Here, because every other command would import the phantoms for nothing.
+    from ..dataset import sample
+
     return sample.make(folder, progress=progress)
 
 

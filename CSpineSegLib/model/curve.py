@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .morphology import gaussian
+
 # Edge of the cells, mm, in which the way is looked for.
 CELL = 2.0
 # A neck that leans more than this many cells to the front or side in a cell of height is not followed.
@@ -105,10 +107,8 @@ def through(points: np.ndarray, volumes: np.ndarray | float = 1.0) -> Curve | No
 def _plane(rows: np.ndarray, columns: np.ndarray, weights: np.ndarray, height: int, width: int) -> np.ndarray:
     """(height, width) how much mask lies about each cell of a projection; a thick blob counts little more than a
     thin part of the spine."""
-    from scipy import ndimage
-
     flat = np.bincount(rows * width + columns, weights, height * width).reshape(height, width)
-    return np.sqrt(ndimage.gaussian_filter(flat, (2.0 / CELL, 5.0 / CELL), mode="constant"))
+    return np.sqrt(gaussian(flat, (2.0 / CELL, 5.0 / CELL), "constant"))
 
 
 def _way(plane: np.ndarray) -> np.ndarray:
@@ -133,18 +133,16 @@ def _way(plane: np.ndarray) -> np.ndarray:
 
 def _refined(points: np.ndarray, weights: np.ndarray, rows: np.ndarray, top: float, count: int) -> Curve | None:
     """The smoothed line of the centres of the rows, over the stretch of the mask with most voxels."""
-    from scipy import ndimage
-
     total = np.bincount(rows, weights, count)
     first, last = _stretch(total)
     kept = slice(first, last + 1)
     if last - first < 2:
         return None
-    smoothed = ndimage.gaussian_filter1d(total[kept], _SMOOTH / CELL, mode="nearest")
+    smoothed = gaussian(total[kept], (_SMOOTH / CELL,), "nearest")
     lines = []
     for axis in (0, 2):
         sums = np.bincount(rows, weights * points[:, axis], count)[kept]
-        lines.append(ndimage.gaussian_filter1d(sums, _SMOOTH / CELL, mode="nearest") / np.maximum(smoothed, 1e-9))
+        lines.append(gaussian(sums, (_SMOOTH / CELL,), "nearest") / np.maximum(smoothed, 1e-9))
     height = top + (np.arange(first, last + 1) + 0.5) * CELL
     steps = np.sqrt(np.square(np.diff(height)) + sum(np.square(np.diff(line)) for line in lines))
     along = np.concatenate([[0.0], np.cumsum(steps)])

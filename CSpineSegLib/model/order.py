@@ -10,6 +10,7 @@ import numpy as np
 
 from ..anatomy import BODY, DISC
 from . import curve
+from .morphology import gaussian
 
 _GAP = 0
 # mm. What is shorter is noise of the borders and joins its neighbours, if these are alike.
@@ -77,13 +78,10 @@ def along(labels: np.ndarray, spacing: Sequence[float]) -> Order | None:
 
 def _runs(position: np.ndarray, values: np.ndarray, core: np.ndarray, length: int, row: float) -> list[list[int]]:
     """[label, first mm, last mm] of stretches where bodies, discs or neither prevail in the core."""
-    from scipy import ndimage
-
     blur = max(0.7, 0.5 * row)
     cells = np.clip(position.astype(int), 0, length - 1)
     body, disc = (
-        ndimage.gaussian_filter1d(np.bincount(cells[core & (values == label)], minlength=length).astype(float), blur)
-        for label in (BODY, DISC)
+        gaussian(np.bincount(cells[core & (values == label)], minlength=length), (blur,)) for label in (BODY, DISC)
     )
     total = body + disc
     if not total.any():

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..anatomy import STRUCTURES
-from . import curve
+from . import curve, morphology
 from .curve import Curve
 
 # mm3. A cervical body has 2500 to 5000, a disc 700 to 1500: components from here on say where the spine is.
@@ -100,13 +100,11 @@ def clean(
 
 def _components(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, int]:
     """Connected parts of a mask, (n, rows, columns) int32, and their number."""
-    from scipy import ndimage
-
     neighbours = np.ones((3, 3, 3), bool)
     if spacing[0] > _THICK:
         neighbours[[0, 2]] = False
         neighbours[[0, 2], 1, 1] = True
-    return ndimage.label(mask, neighbours)
+    return morphology.label(mask, neighbours)
 
 
 def _specks(parts: np.ndarray, count: int, spacing: np.ndarray, notes: list[str]):
@@ -172,27 +170,30 @@ def _fill(labels: np.ndarray, spacing: np.ndarray):
 
     A hole takes the labels around it, each pixel that of the nearest.
     """
-    from scipy import ndimage
-
     area = float(spacing[1] * spacing[2])
     for number, plane in enumerate(labels):
-        holes = ndimage.binary_fill_holes(plane > 0) & (plane == 0)
+        holes = morphology.fill_holes(plane > 0) & (plane == 0)
         if not holes.any():
             continue
-        parts, count = ndimage.label(holes)
+        parts, count = morphology.label(holes)
         sizes = np.bincount(parts.ravel(), minlength=count + 1)
         small = [part for part in range(1, count + 1) if sizes[part] * area <= HOLE]
         if not small:
             continue
-        nearest = ndimage.distance_transform_edt(
-            plane == 0, sampling=spacing[1:], return_distances=False, return_indices=True
-        )
-        around = plane[tuple(nearest)]
         for part in small:
             rows = np.argwhere(parts == part)
-            values = around[tuple(rows.T)]
+            values = _nearest(plane, rows, spacing[1:])
             plane[tuple(rows.T)] = values
             yield np.column_stack([np.full(len(rows), number), rows]), values
+
+
+def _nearest(plane: np.ndarray, hole: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """(N,) the label nearest to each pixel (N, 2) of a hole, which the pixels beside it enclose."""
+    low = hole.min(axis=0) - 1
+    box = plane[low[0] : hole[:, 0].max() + 2, low[1] : hole[:, 1].max() + 2]
+    around = np.argwhere(box)
+    apart = ((hole - low)[:, None] - around[None]) * spacing
+    return box[tuple(around[np.square(apart).sum(axis=2).argmin(axis=1)].T)]
 
 
 def _entry(
