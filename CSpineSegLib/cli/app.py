@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .. import __version__, jobs
+from ..errors import InputError
 from ..evaluation import compare
 from ..volume import read_mask
 from .options import DatasetFolder, GoldList, Json, Query, need_dataset, open_dataset
@@ -34,6 +35,7 @@ COLUMNS = {
     "source": "Source",
     "status": "Status",
     "annotator": "Annotator",
+    "score": "Predicted Dice",
 }
 
 
@@ -48,12 +50,17 @@ def _version(version: Annotated[bool, typer.Option("--version", help="Print the 
 def list_exams(
     dataset: DatasetFolder = None,
     query: Query = None,
+    sort: Annotated[str | None, typer.Option("--sort", help="Column to sort by, lowest first: score, age, ...")] = None,
     gold_list: GoldList = None,
     as_json: Json = False,
 ) -> None:
-    """List the exams of a dataset, with their review status."""
+    """List the exams of a dataset, with their review status and how good a model expects its mask to be."""
     opened = need_dataset(dataset, gold_list)
     table = jobs.choose(opened, query)
+    if sort is not None:
+        if sort not in table.columns:
+            raise InputError(f"There is no column {sort!r} to sort by; choose one of {', '.join(table.columns)}.")
+        table = table.sort_values(sort, kind="stable", na_position="last")
     print_warnings(opened.problems)
     if as_json:
         print_json(jobs.plain_rows(table))
@@ -62,6 +69,7 @@ def list_exams(
     for line, stem in zip(rows, table["stem"], strict=True):
         # A file of another name has no patient ID; its own name says which exam it is.
         line[0] = line[0] or stem
+        line[-1] = None if line[-1] is None else f"{line[-1]:.2f}"
     print_table(f"{len(rows)} exams in {opened.root}", list(COLUMNS.values()), rows)
 
 

@@ -17,6 +17,7 @@ from ..errors import InputError, WriteError
 _REVISION = re.compile(r"(?P<stem>.+)_SEG\.r(?P<number>[0-9]{3,})\.(?P<kind>nii\.gz|json)")
 _EVENT = re.compile(r"(?P<stem>.+)\.(?P<time>[0-9]{8}T[0-9]{6}\.[0-9]{6}Z)-(?P<token>[0-9a-f]{8})\.json")
 _MASK = re.compile(r"(?P<stem>.+)_SEG\.nii\.gz")
+_QUALITY = re.compile(r"(?P<stem>.+)_quality\.json")
 _SOURCES = ("raw", "extracted")
 
 
@@ -83,6 +84,20 @@ def scan_predictions(folder: Path) -> set[str]:
     """Stems of the exams that any model has segmented; `folder` holds a folder for each model."""
     names = (same_name(entry.name) for model in _entries(folder) for entry in _entries(Path(model.path)))
     return {match["stem"] for match in map(_MASK.fullmatch, names) if match}
+
+
+def scan_qualities(folder: Path) -> dict[str, Path]:
+    """Exam stem -> the latest file with a model's predicted Dice; `folder` as for :func:`scan_predictions`."""
+    found: dict[str, tuple[float, Path]] = {}
+    for model in _entries(folder):
+        for entry in _entries(Path(model.path)):
+            match = _QUALITY.fullmatch(same_name(entry.name))
+            if match:
+                # A prediction that is being renewed takes its quality away at any time.
+                with contextlib.suppress(FileNotFoundError):
+                    latest = (entry.stat().st_mtime, Path(entry.path))
+                    found[match["stem"]] = max(latest, found.get(match["stem"], latest))
+    return {stem: path for stem, (_, path) in found.items()}
 
 
 def models_of(exam: Exam) -> list[str]:

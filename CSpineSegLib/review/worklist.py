@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import files
 from ..dataset import query
 from ..dataset.exam import Exam
 from ..dataset.layout import Dataset
+from ..errors import InputError
 from . import events, places, records
 from . import status as status_module
 from .records import Revision
@@ -20,6 +23,7 @@ COLUMNS = {
     "revisions": "Int64",
     "last_change": "string",
     "has_prediction": "boolean",
+    "score": "Float64",
 }
 
 
@@ -27,9 +31,10 @@ def table(dataset: Dataset) -> pandas.DataFrame:
     """`dataset.table()` with the columns of `COLUMNS`.
 
     `status` and `annotator` (of the last change) are derived as in :mod:`status`, `revisions` counts the complete ones,
-    `last_change` is ISO 8601 in UTC, so that it sorts and compares as text, and `has_prediction` says whether a model
-    segmented the exam. Each folder is looked at once, and masks are checked by size and not by SHA-256, so that a
-    thousand exams take a fraction of a second; :func:`derived.problems` checks one exam thoroughly.
+    `last_change` is ISO 8601 in UTC, so that it sorts and compares as text, `has_prediction` says whether a model
+    segmented the exam, and `score` is the Dice that the latest of them expects of its mask (missing where it did not
+    say): the lowest are the most doubtful. Each folder is looked at once, and masks are checked by size and not by
+    SHA-256, so that a thousand exams take a fraction of a second; :func:`derived.problems` checks one exam thoroughly.
     """
     import pandas
 
@@ -38,11 +43,13 @@ def table(dataset: Dataset) -> pandas.DataFrame:
     revisions = places.scan_revisions(corrected / "revisions")
     changes = places.scan_events(corrected / "events")
     predictions = places.scan_predictions(dataset.processed / "predicted")
+    qualities = places.scan_qualities(dataset.processed / "predicted")
     rows = []
     for stem in map(places.same_name, frame["stem"]):
         loaded = (records.load(found, verify=False) for found in revisions.get(stem, {}).values())
         complete = [revision for revision in loaded if isinstance(revision, Revision)]
         rows.append(_row(complete, events.read(changes.get(stem, ()))[0], stem in predictions))
+        rows[-1]["score"] = _score(qualities.get(stem))
     return frame.join(pandas.DataFrame(rows, columns=list(COLUMNS), index=frame.index).astype(COLUMNS))
 
 
@@ -65,3 +72,14 @@ def _row(complete: list[Revision], happened: list[events.Event], predicted: bool
         "last_change": records.format_time(state.last_change) if state.last_change else None,
         "has_prediction": predicted,
     }
+
+
+def _score(path: Path | None) -> float | None:
+    """What a quality file says; None if there is none, or it is damaged or just being replaced."""
+    if path is None:
+        return None
+    try:
+        score = files.read_json(path)["score"]
+    except (InputError, KeyError, TypeError):
+        return None
+    return float(score) if isinstance(score, (int, float)) and 0 <= score <= 1 else None

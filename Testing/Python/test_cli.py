@@ -62,6 +62,15 @@ def test_list_shows_every_exam_and_a_query_chooses(said, sample_dataset):
     assert {row["source"] for row in silver} == {"silver"}
 
 
+def test_list_sorts_by_a_column_lowest_first_and_unknown_ones_last(said, sample_dataset):
+    code, out, _ = said("list", "--dataset", sample_dataset.root, "--sort", "age", "--json")
+    ages = [row["age"] for row in json.loads(out)]
+    known = [age for age in ages if age is not None]
+    assert code == 0 and known == sorted(known) and len(set(known)) > 1 and ages[: len(known)] == known
+    code, _, err = said("list", "--dataset", sample_dataset.root, "--sort", "doubt")
+    assert code == 2 and "no column 'doubt'" in err and "score" in err
+
+
 def test_piped_list_is_plain_tab_separated_text(said, sample_dataset):
     code, out, _ = said("list", "--dataset", sample_dataset.root)
     lines = out.splitlines()

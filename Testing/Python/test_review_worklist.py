@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import review_cases as cases
 
-from CSpineSegLib import volume
+from CSpineSegLib import files, volume
 from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import InputError, WriteError
 from CSpineSegLib.review import derived, events, records, status, worklist
@@ -121,6 +122,21 @@ def test_the_table_adds_the_state_of_the_review_to_the_datasets(tmp_path):
     assert list(frame["has_prediction"]) == [False, False, True, False]
     assert frame["last_change"].iloc[0] == accepted.content["saved"]
     assert frame["last_change"].iloc[1] == records.format_time(event.time)
+
+
+def test_the_score_is_the_latest_models_and_never_a_damaged_files(tmp_path):
+    stems = [f"593973-00000{number}_Study-MR-{number}_Series-1" for number in (1, 2, 3, 4, 5)]
+    exams = [cases.make_exam(tmp_path, stem) for stem in stems]
+    for age, (name, score) in enumerate({"newer": 0.9, "older": 0.4}.items()):
+        files.write_json(exams[0].quality(name), {"score": score})
+        os.utime(exams[0].quality(name), (1e9 - age, 1e9 - age))
+    for exam, damaged in zip(exams[1:4], ("{", '{"score": "high"}', '{"score": 7}'), strict=True):
+        exam.quality("net").parent.mkdir(parents=True, exist_ok=True)
+        exam.quality("net").write_text(damaged, encoding="utf-8")
+    frame = worklist.table(Dataset.open(tmp_path))
+    assert frame["score"].iloc[0] == 0.9 and frame["score"].iloc[1:].isna().all()
+    files.write_json(exams[4].quality("net"), {"score": 0.5})
+    assert [exam.stem for exam in worklist.exams(Dataset.open(tmp_path), "score < 0.8")] == [stems[4]]
 
 
 def test_exams_are_chosen_by_the_state_of_their_review(tmp_path):
