@@ -78,6 +78,11 @@ _RELAXATION = {
 }
 # Fat as a share of marrow: more in the arch than in the body, and more with age.
 _MARROW = {Tissue.MARROW: 0.0, Tissue.DENS: 0.03, Tissue.BONE: 0.12, Tissue.ATLAS: 0.12, Tissue.GRAFT: 0.05}
+_WALLS = (
+    (0.5, (Tissue.CORTEX, Tissue.ATLAS_CORTEX), Tissue.BONE),
+    (0.35, (Tissue.BODY_CORTEX, Tissue.DENS_CORTEX), Tissue.MARROW),
+    (0.25, (Tissue.ENDPLATE,), Tissue.MARROW),
+)
 _DISC = (Tissue.NUCLEUS, Tissue.ANNULUS)
 _T2_OF_NUCLEUS = 66.0, 36.0
 
@@ -149,6 +154,9 @@ def signals(style: str, wear: Mapping[int, float], person: np.random.Generator, 
     for tissue, more in _MARROW.items():
         signal[tissue] = _marrow(scanner, np.clip(share + more + person.normal(0, 0.03), 0, 0.9))
     signal[Tissue.LESION] = _modic(scanner, share, person)
+    # Bone is thinner and more porous in some people than it is drawn; then its wall is grey rather than black.
+    for most, walls, within in _WALLS:
+        signal[list(walls)] += person.uniform(0, most) * signal[within]
     by_level = np.repeat(signal[:, None], 256, axis=1)
     by_level[list(_MARROW)] *= person.lognormal(0, 0.05, 256)
     _wear_discs(by_level, scanner, wear, person)

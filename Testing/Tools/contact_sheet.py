@@ -18,14 +18,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from CSpineSegLib import phantom  # noqa: E402
-from CSpineSegLib.volume import reorient  # noqa: E402
-from CSpineSegLib.volume.grid import from_array  # noqa: E402
+from CSpineSegLib.volume import Grid, from_array, reorient  # noqa: E402
 
 PIXEL, HEIGHT, WIDTH = 1.05, 204, 150  # mm, pixels of a panel
 GREYS = 40
 COLOURS = ((226, 70, 62), (70, 200, 100), (235, 180, 60))
 BESIDE = (6.0, 13.0, 20.0)
-MATRIX = 320
+MATRIX = 256
 
 
 def resampling(size: int, spacing: float, pixels: int, middle: float) -> np.ndarray:
@@ -72,9 +71,20 @@ def outlined(panel: np.ndarray, classes: list[np.ndarray]) -> np.ndarray:
     return panel
 
 
+def shown(grid: Grid) -> Grid:
+    """The slices of a grid between the middle of the neck and the farthest panel: no others need drawing."""
+    axis = grid.sagittal_axis
+    ends = [(np.linalg.inv(grid.affine) @ [x, -12, -24, 1])[axis] for x in (0, BESIDE[-1])]
+    low, high = max(int(min(ends)) - 1, 0), min(int(max(ends)) + 3, grid.shape[axis])
+    affine, shape = grid.affine.copy(), list(grid.shape)
+    affine[:3, 3] += affine[:3, axis] * low
+    shape[axis] = high - low
+    return Grid(tuple(shape), affine)
+
+
 def row_of(seed: int) -> np.ndarray:
     """All panels of one person beside each other."""
-    grid = phantom.random_grid(np.random.default_rng([seed, 77]), largest=MATRIX)
+    grid = shown(phantom.random_grid(np.random.default_rng([seed, 77]), largest=MATRIX))
     geometry, panels = phantom.trace(seed, grid), Panels(grid)
     t2 = phantom.render(geometry, seed, "t2").image
     middle = grey(panels.cut(t2, 0))
