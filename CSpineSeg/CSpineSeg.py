@@ -7,7 +7,7 @@ import qt
 import slicer
 from CSpineSegModule import handling, install, selftest
 from CSpineSegModule.handling import describe_kept, describe_session, handler
-from CSpineSegModule.logic import Cancelled, Workplace
+from CSpineSegModule.logic import Cancelled, Refused, Workplace
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -145,12 +145,14 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic.workplace.is_segmenting():
             self.logic.workplace.cancel()
             self.showStatus(_("Cancelling ..."))
-            return
-        if self.logic.workplace.has_result():
+        elif self.logic.workplace.has_result():
             self.openResult()
-            return
-        install.ensure(segmentation=True)
-        self.logic.workplace.start_segmentation()
+        else:
+            install.ensure(segmentation=True)
+            self.startSegmentation()
+
+    def startSegmentation(self, anyway=False):
+        self.logic.workplace.start_segmentation(anyway)
         self.ui.progressBar.value = 0
         self.showStatus(_("Starting ..."))
         self.timer.start()
@@ -169,9 +171,9 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         workplace = self.logic.workplace
         try:
             done = _("{exam} is segmented.").format(exam=workplace.finish().stem)
-        except Cancelled as cancelled:
-            self.showStatus(str(cancelled))
-            return
+        except (Cancelled, Refused) as stopped:
+            self.showStatus(str(stopped))
+            return self.startSegmentation(anyway=True) if handling.ask_anyway(stopped) else None
         if not workplace.has_result():
             self.showStatus(done)
         elif self.shown and not workplace.is_changed():

@@ -11,6 +11,10 @@ class InputError(CSpineSegError):
     """Something that was given cannot be used: a name, a folder, a table, a file."""
 
 
+class Refused(InputError):
+    """An image that does not look like a cervical spine exam, and that may be segmented anyway."""
+
+
 class GeometryError(InputError):
     """Two grids, or the two descriptions of one grid, do not fit together."""
 

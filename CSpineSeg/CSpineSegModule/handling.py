@@ -10,7 +10,7 @@ import slicer
 import slicer.util
 from slicer.i18n import tr as _
 
-from CSpineSegLib.errors import CSpineSegError
+from CSpineSegLib.errors import CSpineSegError, Refused
 
 
 def handler(method: Callable[[Any], None]) -> Callable[..., None]:
@@ -68,6 +68,13 @@ def describe_start(start: Any) -> str:
         "predicted": _("the mask of the model {model}").format(model=start.model),
         "dataset": _("the mask of the dataset"),
     }[start.kind]
+
+
+def ask_anyway(stopped: Exception) -> bool:
+    """Whether the user, told why an image was refused, wants it segmented; nobody is asked about anything else."""
+    if not isinstance(stopped, Refused):
+        return False
+    return slicer.util.confirmOkCancelDisplay(_("{reason} Segment it anyway?").format(reason=stopped))
 
 
 def show_in_views(session: Any) -> None:

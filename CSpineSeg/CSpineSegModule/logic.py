@@ -8,10 +8,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from CSpineSegLib.errors import Cancelled, CSpineSegError, InputError
+from CSpineSegLib.errors import Cancelled, CSpineSegError, InputError, Refused
 from CSpineSegLib.progress import Event
 
-__all__ = ["CSpineSegError", "Cancelled", "Workplace", "in_slicer", "python_slicer"]
+__all__ = ["CSpineSegError", "Cancelled", "Refused", "Workplace", "in_slicer", "python_slicer"]
 
 
 class Workplace:
@@ -138,8 +138,11 @@ class Workplace:
 
     # Segmentation
 
-    def start_segmentation(self) -> None:
-        """Segment the open exam in a process of its own; follow it with :meth:`poll`, then :meth:`finish`."""
+    def start_segmentation(self, anyway: bool = False) -> None:
+        """Segment the open exam in a process of its own; follow it with :meth:`poll`, then :meth:`finish`.
+
+        `anyway`: also if it does not look like a cervical spine exam.
+        """
         from CSpineSegLib.jobs.child import ChildJob
 
         if self._job is not None:
@@ -148,7 +151,7 @@ class Workplace:
         root = self._roots.get(exam.processed)
         if exam.patient_id is None or root is None:
             raise InputError("Only exams of a dataset are segmented here; use 'cspineseg segment' for single files.")
-        words = ["segment", exam.stem, "--dataset", str(root)]
+        words = ["segment", exam.stem, "--dataset", str(root), *(["--anyway"] if anyway else [])]
         self._job = ChildJob(words, python=self._python or python_slicer())
         self._job_exam = exam
 
@@ -176,7 +179,8 @@ class Workplace:
 
         Raises
         ------
-        CSpineSegError : the sentence that the job ended with. Cancelled : after :meth:`cancel`.
+        CSpineSegError : the sentence that the job ended with. Refused : the image does not look like a cervical spine.
+        Cancelled : after :meth:`cancel`.
         """
         job, exam = self._job, self._job_exam
         if job is None:

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import Cancelled, CSpineSegError
+from ..errors import Cancelled, CSpineSegError, Refused
+from ..model.checks import ANYWAY
 from ..progress import Event
 
 GRACE_SECONDS = 10.0
@@ -123,7 +124,7 @@ class ChildJob:
 
         Raises
         ------
-        CSpineSegError : the sentence that the command ended with.
+        CSpineSegError : the sentence that the command ended with; Refused if `--anyway` would change it.
         Cancelled : after :meth:`cancel`.
         subprocess.TimeoutExpired : it still runs after `timeout` seconds.
         """
@@ -139,7 +140,10 @@ class ChildJob:
         text = "".join(self._answer)
         if code == 0 or (code == 1 and text.strip()):
             return json.loads(text)
-        raise CSpineSegError(self._sentence(code))
+        sentence = self._sentence(code)
+        if sentence.endswith(f"; {ANYWAY}."):
+            raise Refused(sentence.removesuffix(f"; {ANYWAY}.") + ".")
+        raise CSpineSegError(sentence)
 
     def _sentence(self, code: int) -> str:
         """Why it failed. Libraries may write lines of their own after ours, so ours is looked for."""

@@ -50,6 +50,23 @@ def test_segmenting_shows_progress_and_opens_the_result(person):  # noqa: F811
 
 
 @segmenting
+@pytest.mark.parametrize("answer", [False, True])
+def test_an_image_that_is_no_neck_is_segmented_only_if_the_user_wants_it(person, answer):  # noqa: F811
+    exam = person.open().exam
+    image = volume.read(exam.image)
+    # Two values alone: a mask under an image's name.
+    two = (image.array > np.median(image.array)).astype(image.array.dtype)
+    volume.write(volume.like(image, two), exam.image)
+    person.app.answer = answer
+    person.click("segmentButton")
+    assert person.wait(lambda: not person.logic.is_segmenting() and not person.widget.timer.active)
+    question = person.app.questions[-1]
+    assert "not an MR image" in question and question.endswith("Segment it anyway?") and "--anyway" not in question
+    assert person.app.errors == []
+    assert bool(exam.predicted(jobs.DEFAULT_MODEL).exists()) is answer
+
+
+@segmenting
 def test_a_result_waits_while_someone_draws_and_opening_it_keeps_what_was_drawn(person):  # noqa: F811
     session = person.open()
     segmented_before(session.exam)
