@@ -33,6 +33,13 @@ Events = Annotated[bool, typer.Option("--events", hidden=True)]
 Model = Annotated[str | None, typer.Option("--model", "-m", help="Packaged model's name, or a bundle's folder.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cuda, mps or cpu.")]
 Engine = Annotated[str, typer.Option("--engine", help="auto, torch or openvino.")]
+Anyway = Annotated[
+    bool, typer.Option("--anyway", help="Segment also what does not look like a cervical spine MRI exam.")
+]
+NoClean = Annotated[bool, typer.Option("--no-clean", help="Keep specks outside the spine and small holes.")]
+Quality = Annotated[
+    bool, typer.Option("--quality", help="With --output: also write predicted Dice and a doubt map beside the mask.")
+]
 Force = Annotated[bool, typer.Option("--force", help="Do it again, and replace what the command wrote before.")]
 
 

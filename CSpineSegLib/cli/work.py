@@ -14,6 +14,7 @@ from ..errors import InputError
 from ..review import worklist
 from .app import app
 from .options import (
+    Anyway,
     DatasetFolder,
     Device,
     Engine,
@@ -22,6 +23,8 @@ from .options import (
     GoldList,
     Json,
     Model,
+    NoClean,
+    Quality,
     Query,
     need_dataset,
     open_dataset,
@@ -43,6 +46,9 @@ def segment(
     model_name: Model = None,
     device: Device = "auto",
     engine: Engine = "auto",
+    anyway: Anyway = False,
+    no_clean: NoClean = False,
+    quality: Quality = False,
     force: Force = False,
     gold_list: GoldList = None,
     as_json: Json = False,
@@ -51,6 +57,7 @@ def segment(
     """Segment exams; what was done before and has not changed is skipped, what fails is listed at the end."""
     opened = open_dataset(dataset, gold_list)
     targets = targets or []
+    how = {"device": device, "engine": engine, "anyway": anyway, "clean": not no_clean, "force": force}
     if output is not None:
         if len(targets) != 1 or every or query:
             raise InputError("--output takes exactly one NIfTI file; without it, results go to the dataset's folder.")
@@ -58,15 +65,15 @@ def segment(
             raise InputError(f"--output takes a NIfTI file, and {targets[0]!r} is none; leave it out for exams.")
         bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
         with shown_progress(events, quiet=as_json) as progress:
-            result = jobs.segment_file(
-                Path(targets[0]), output, bundle, device=device, engine=engine, force=force, progress=progress
-            )
+            result = jobs.segment_file(Path(targets[0]), output, bundle, quality=quality, progress=progress, **how)
         _show([result], {}, as_json, single=True)
         return 0
+    if quality:
+        raise InputError("--quality goes with --output; exams of a dataset have theirs written in any case.")
     exams = _part(_chosen(targets, every, query, opened), part)
     bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
     with shown_progress(events, quiet=as_json) as progress:
-        batch = jobs.segment_many(exams, bundle, device=device, engine=engine, force=force, progress=progress)
+        batch = jobs.segment_many(exams, bundle, progress=progress, **how)
     if len(exams) == 1 and batch.failures:
         raise InputError(next(iter(batch.failures.values())))
     _show(batch.results, batch.failures, as_json, single=False)
@@ -160,11 +167,16 @@ def _show(results: list[jobs.SegmentResult], failures: dict[str, str], as_json: 
         print_json(rows[0] if single else {"results": rows, "failures": failures})
         return
     rows = [
-        [result.stem, "up to date" if result.skipped else f"{result.seconds:.1f} s on {result.device}", result.mask]
+        [
+            result.stem,
+            "up to date" if result.skipped else f"{result.seconds:.1f} s on {result.device}",
+            result.mask,
+            None if result.score is None else f"{result.score:.2f}",
+        ]
         for result in results
     ]
-    rows += [[stem, f"failed: {sentence}", None] for stem, sentence in failures.items()]
+    rows += [[stem, f"failed: {sentence}", None, None] for stem, sentence in failures.items()]
     kept = sum(result.skipped for result in results)
     title = f"{len(results) - kept} segmented, {kept} up to date, {len(failures)} failed"
-    print_table(title, ["Exam", "Result", "Mask"], rows)
+    print_table(title, ["Exam", "Result", "Mask", "Predicted Dice"], rows)
     print_warnings(list(dict.fromkeys(note for result in results for note in result.notes)))

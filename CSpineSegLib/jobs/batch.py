@@ -27,6 +27,8 @@ def segment_many(
     *,
     device: str = "auto",
     engine: str = "auto",
+    anyway: bool = False,
+    clean: bool = True,
     force: bool = False,
     progress: Progress | None = None,
 ) -> BatchResult:
@@ -37,6 +39,7 @@ def segment_many(
     ModelError : the device or engine that was asked for is missing; that would fail every exam alike.
     """
     progress = ensure(progress)
+    how = {"device": device, "engine": engine, "anyway": anyway, "clean": clean, "force": force}
     exams = list(exams)
     batch = BatchResult()
     if device not in ("auto", "cpu") or engine != "auto":
@@ -46,7 +49,7 @@ def segment_many(
     for number, exam in enumerate(exams):
         part = progress.part(number / len(exams), (number + 1) / len(exams))
         try:
-            result = segment(exam, bundle, device=device, engine=engine, force=force, progress=part)
+            result = segment(exam, bundle, progress=part, **how)
         except Cancelled:
             raise
         except CSpineSegError as error:

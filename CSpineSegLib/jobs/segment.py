@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from .. import anatomy, files, volume
+from .. import files, volume
 from ..dataset import Exam
-from ..errors import CSpineSegError, InputError
+from ..errors import InputError, ModelError
 from ..evaluation import measure
-from ..model import Bundle, predict
+from ..model import Bundle, Prediction, predict
 from ..model.checksums import SUMS
 from ..progress import Progress, ensure
 from ..review import places, records
 from ..review.provenance import now, software
+from . import results
+from .results import Paths
 
 DEFAULT_MODEL = "cspine-phantom-2d"
 
@@ -25,7 +25,8 @@ DEFAULT_MODEL = "cspine-phantom-2d"
 class SegmentResult:
     """What segmenting one exam gave.
 
-    `skipped` is True where an earlier result of the same image, model and settings was found unchanged.
+    `skipped` is True where an earlier result of the same image, model and settings was found unchanged. `quality` is
+    the file with predicted Dice and doubt, and `score` the predicted Dice, both None for a model without.
     """
 
     stem: str
@@ -35,12 +36,15 @@ class SegmentResult:
     seconds: float
     device: str
     notes: list[str] = field(default_factory=list)
+    quality: Path | None = None
+    score: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The result as plain values."""
         plain = asdict(self)
         plain["mask"] = str(self.mask)
-        plain["provenance"] = str(self.provenance) if self.provenance else None
+        for name in ("provenance", "quality"):
+            plain[name] = str(plain[name]) if plain[name] else None
         return plain
 
 
@@ -50,51 +54,56 @@ def segment(
     *,
     device: str = "auto",
     engine: str = "auto",
+    anyway: bool = False,
+    clean: bool = True,
     force: bool = False,
     progress: Progress | None = None,
 ) -> SegmentResult:
-    """Predict the mask of an exam and write it, with its JSON, under `processed/predicted/<model>/`.
+    """Predict the mask of an exam and write it, with its JSON, quality and doubt, under `processed/predicted/<model>/`.
 
-    An existing result is kept, and the work skipped, if image, model and mask have the SHA-256 that it says.
+    An existing result is kept, and the work skipped, if image, model and mask have the SHA-256 that it says, and it
+    was made with the same `anyway` and `clean`.
 
     Parameters
     ----------
-    device, engine : "auto" or a name; see :func:`model.predict`.
+    device, engine, anyway, clean : see :func:`model.predict`.
     force : predict again even so.
 
     Raises
     ------
-    InputError : the exam has no image, or it cannot be used.
+    InputError : the exam has no image, or it cannot be used. NotCervicalError : it does not look like a neck.
     ModelError : device missing or out of memory.
     """
     progress = ensure(progress)
     if exam.image is None:
         raise InputError(f"Exam {exam.stem} has no image in the dataset folder; add the file or choose another exam.")
-    target = exam.predicted(bundle.name)
-    record = exam.predicted_record(bundle.name)
-    places.check_targets([target, record], [exam.image, exam.mask])
+    paths = results.of_exam(exam, bundle.name)
+    places.check_targets(paths.every, [exam.image, exam.mask])
     image_hash = _hash_of_image(exam.image)
-    found = files.sha256(target) if target.is_file() else None
-    state = state_of(target, record, image_hash, bundle)
+    settings = {"anyway": anyway, "clean": clean}
+    found = files.sha256(paths.mask) if paths.mask.is_file() else None
+    state = state_of(paths, image_hash, bundle, settings)
     if state == "current" and not force:
-        known = files.read_json(record)
+        known = files.read_json(paths.record)
         progress.update("Up to date", 1.0)
-        return SegmentResult(exam.stem, target, record, True, 0.0, known["device"], known["notes"])
+        return SegmentResult(exam.stem, paths.mask, paths.record, True, 0.0, **_known(paths, known))
     if state == "edited" and not force and not _is_kept(exam, found):
         raise InputError(
-            f"{target} was changed after the model wrote it, or was not written by it; "
+            f"{paths.mask} was changed after the model wrote it, or was not written by it; "
             "keep that work with 'cspineseg correct', or use --force to replace it."
         )
-    mask, prediction = _predict(exam.image, bundle, device, engine, progress)
+    prediction = _predict(exam.image, bundle, progress, device=device, engine=engine, **settings)
     progress.update("Writing", 0.95)
-    if found != (files.sha256(target) if target.is_file() else None):
-        raise InputError(f"{target} was changed by somebody else during the segmentation; it was left as it is.")
+    if found != (files.sha256(paths.mask) if paths.mask.is_file() else None):
+        raise InputError(f"{paths.mask} was changed by somebody else during the segmentation; it was left as it is.")
     content = {
         "exam": exam.stem,
         "image": {"file": exam.image.name, "sha256": image_hash},
-        "mask": {"file": target.name, "sha256": "", "replaces": found},
-        "measurements": measure(mask),
+        "mask": {"file": paths.mask.name, "sha256": "", "replaces": found},
+        "measurements": measure(prediction.mask),
         "model": _identity(bundle),
+        "settings": settings,
+        **results.told(prediction),
         "device": prediction.device,
         "engine": prediction.engine,
         "seconds": round(prediction.seconds, 2),
@@ -102,11 +111,9 @@ def segment(
         "created": now(),
         "software": software(),
     }
-    _write_both(mask, target, record, content)
+    results.write(paths, prediction, content, results.quality_of(prediction, content["model"]))
     progress.update("Done", 1.0)
-    return SegmentResult(
-        exam.stem, target, record, False, prediction.seconds, prediction.device, list(prediction.notes)
-    )
+    return SegmentResult(exam.stem, paths.mask, paths.record, False, prediction.seconds, **_known(paths, content))
 
 
 def segment_file(
@@ -116,46 +123,76 @@ def segment_file(
     *,
     device: str = "auto",
     engine: str = "auto",
+    anyway: bool = False,
+    clean: bool = True,
+    quality: bool = False,
     force: bool = False,
     progress: Progress | None = None,
 ) -> SegmentResult:
     """Predict the mask of one NIfTI file outside any dataset and write it to `output`.
 
+    Parameters
+    ----------
+    quality : also write `<output>_quality.json` and `<output>_doubt.nii.gz` beside it, see :func:`results.of_file`.
+        Without, only the mask is written, and what lies there of a mask that is replaced is removed.
+
     Raises
     ------
     InputError : `output` exists and `force` is not given, is the image itself, or has no NIfTI name.
+    NotCervicalError : the image does not look like a neck. ModelError : quality is asked of a model without.
     """
     volume.check_writable_name(output)
-    places.check_targets([output])
+    paths = results.of_file(output)
+    targets = paths.every if quality else [output]
+    places.check_targets(targets)
     if output.exists() and output.resolve() == image.resolve():
         raise InputError(f"{output} is the image itself; choose another file for the mask.")
-    if output.exists() and not force:
-        raise InputError(f"{output} exists already; choose another name, or --force to replace it.")
+    for target in targets:
+        if target.exists() and not force:
+            raise InputError(f"{target} exists already; choose another name, or --force to replace it.")
+    if quality and bundle.calibration is None:
+        raise ModelError(f"The model {bundle.name} was not calibrated and has no quality score; leave out --quality.")
     progress = ensure(progress)
-    mask, prediction = _predict(image, bundle, device, engine, progress)
-    volume.write(mask, output, allowed=anatomy.LABELS)
+    how = {"device": device, "engine": engine, "anyway": anyway, "clean": clean, "quality": quality}
+    prediction = _predict(image, bundle, progress, **how)
+    results.write(paths, prediction, {}, results.quality_of(prediction, _identity(bundle)))
     progress.update("Done", 1.0)
-    return SegmentResult(image.name, output, None, False, prediction.seconds, prediction.device, list(prediction.notes))
+    known = {**results.told(prediction), "device": prediction.device, "notes": list(prediction.notes)}
+    return SegmentResult(image.name, output, None, False, prediction.seconds, **_known(paths, known))
 
 
-def state_of(target: Path, record: Path, image_hash: str, bundle: Bundle) -> str:
+def state_of(paths: Paths, image_hash: str, bundle: Bundle, settings: dict[str, Any]) -> str:
     """What an earlier result is worth.
 
-    Returns "current" (whole, from this image by this model), "outdated" (whole, but from another image or model),
-    "unfinished" (missing, or the writing was interrupted) or "edited": a person changed the mask since, or nobody
-    knows where it came from. The record is written before the mask, so a mask without one is never our own.
+    Returns "current" (whole, from this image by this model with these settings), "outdated" (whole, but from another
+    image or model, or with others), "unfinished" (missing, or the writing was interrupted) or "edited": a person
+    changed the mask since, or nobody knows where it came from. The record is written before the mask, so a mask
+    without one is never our own.
     """
-    if not target.is_file():
+    if not paths.mask.is_file():
         return "unfinished"
     try:
-        known = files.read_json(record)
-        mask, image, model = known["mask"], known["image"]["sha256"], known["model"]
-        found = files.sha256(target)
+        known = files.read_json(paths.record)
+        mask, made_from = known["mask"], (known["image"]["sha256"], known["model"], known.get("settings"))
+        found = files.sha256(paths.mask)
         if found == mask["sha256"]:
-            return "current" if (image, model) == (image_hash, _identity(bundle)) else "outdated"
+            if not results.is_whole(paths, known):
+                return "unfinished"
+            return "current" if made_from == (image_hash, _identity(bundle), settings) else "outdated"
         return "unfinished" if found == mask["replaces"] else "edited"
     except (InputError, KeyError, TypeError):
         return "edited"
+
+
+def _known(paths: Paths, record: dict[str, Any]) -> dict[str, Any]:
+    """The part of a result that its record tells."""
+    quality = record["quality"]
+    return {
+        "device": record["device"],
+        "notes": record["notes"],
+        "quality": paths.quality if quality else None,
+        "score": quality["score"] if quality else None,
+    }
 
 
 def _is_kept(exam: Exam, digest: str | None) -> bool:
@@ -181,24 +218,10 @@ def _hash_of_image(path: Path) -> str:
         raise InputError(f"{path} cannot be read ({reason}); restore it or leave the exam out.") from None
 
 
-def _write_both(mask: volume.Volume, target: Path, record: Path, content: dict[str, Any]) -> None:
-    """Write record and mask so that a kill between the two can be told from a mask that a person edited."""
-    former = record.read_bytes() if record.is_file() else None
-    content["mask"]["sha256"] = hashlib.sha256(volume.encode(mask)).hexdigest()
-    files.write_json(record, content)
-    try:
-        volume.write(mask, target, allowed=anatomy.LABELS)
-    except BaseException:
-        # If not even the former record fits on the disk, the error above is still the one to tell.
-        with contextlib.suppress(CSpineSegError):
-            record.unlink(missing_ok=True) if former is None else files.write_verified(record, former)
-        raise
-
-
-def _predict(path: Path, bundle: Bundle, device: str, engine: str, progress: Progress) -> tuple[volume.Volume, Any]:
+def _predict(path: Path, bundle: Bundle, progress: Progress, **how: Any) -> Prediction:
     progress.update("Reading", 0.0)
     image = volume.read(path)
-    prediction = predict(bundle, image, device=device, engine=engine, progress=progress.part(0.05, 0.95))
+    prediction = predict(bundle, image, progress=progress.part(0.05, 0.95), **how)
     # A record may be passed on, and a folder's name can hold a person's.
     prediction.notes.extend(warning.replace(str(path), path.name) for warning in image.warnings)
-    return prediction.mask, prediction
+    return prediction

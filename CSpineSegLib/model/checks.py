@@ -26,8 +26,9 @@ LARGEST = 2500.0
 # mm. A cervical disc is 5 mm tall: with pixels over 4 mm, hardly one lies in it.
 COARSEST = 4.0
 
-# A scanner's noise makes hundreds of values; a label map has a few, or large areas of exactly the same value.
-FEWEST_VALUES = 32
+# A scanner's noise makes many values, and neighbours rarely equal, even with 6 bits; a label map has a few values, or
+# large areas of exactly the same one. A soft mask has more than a byte of values, but nearly all of them are equal.
+FEWEST_VALUES = 8
 _BYTE = 256
 _MOSTLY_EQUAL, _NEARLY_ALL_EQUAL = 0.6, 0.9
 # Hounsfield units. Phase, subtraction and inversion-recovery MR images have negative values too, but no peak at air
@@ -146,7 +147,7 @@ def _distinct(values: np.ndarray) -> tuple[float, int]:
 
 
 def _equal_neighbours(values: np.ndarray, background: float) -> float:
-    """Share of neighbouring voxels in the sagittal and other planes, both off the background, with equal values."""
+    """Share of neighbouring voxels along all axes, both off the background, with equal values."""
     pairs = same = 0
     for axis in range(3):
         first, second = (np.take(values, range(*ends), axis) for ends in _ends(values.shape[axis]))

@@ -43,10 +43,10 @@ RANGES = {
 
 # Fitted to the first packaged model; a bundle's own calibration goes first.
 _DEFAULT = Line(
-    intercept=-21.7,
+    intercept=-23.8,
     weights={
-        "discs": 0.73, "on_line": 5.6, "unbroken": 4.3, "regular": 2.8,
-        "spacing": 7.7, "depth": 8.3, "not_tiny": 0.35, "sure": 11.8,
+        "discs": 0.06, "on_line": 6.3, "unbroken": 5.2, "regular": 5.2,
+        "spacing": 7.0, "depth": 7.2, "not_tiny": 0.24, "sure": 12.1,
     },
     ranges=RANGES,
 )  # fmt: skip
@@ -111,7 +111,7 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
     sure = 1.0
     if probabilities is not None:
         own = sum(float(probabilities[label][labels == label].sum(dtype=np.float64)) for label in (1, 2))
-        sure = own / int(np.count_nonzero(labels))
+        sure = float(own / np.count_nonzero(labels))
     return {
         "discs": float(found.discs),
         "on_line": found.on_line,

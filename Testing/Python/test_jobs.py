@@ -9,18 +9,20 @@ import shutil
 
 import numpy as np
 import pytest
+from module_helpers import quick_models  # noqa: F401  (fixture)
 
 from CSpineSegLib import jobs, model, volume
 from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import InputError, ModelError, WriteError
+from CSpineSegLib.jobs import results
 from CSpineSegLib.jobs.segment import state_of
 from CSpineSegLib.model import checksums
 from CSpineSegLib.review import events
 
 
 @pytest.fixture(scope="module")
-def bundle() -> model.Bundle:
-    return model.load(jobs.DEFAULT_MODEL)
+def bundle(quick_models) -> model.Bundle:  # noqa: F811
+    return model.load(quick_models / jobs.DEFAULT_MODEL)
 
 
 def test_a_predicted_mask_without_its_record_is_somebodys_and_is_kept(sample_dataset, bundle):
@@ -38,11 +40,12 @@ def test_another_preprocessing_of_the_same_weights_makes_a_result_outdated(sampl
     exam = sample_dataset.exams()[0]
     result = jobs.segment(exam, bundle, device="cpu")
     image = json.loads(result.provenance.read_text(encoding="utf-8"))["image"]["sha256"]
-    assert state_of(result.mask, result.provenance, image, bundle) == "current"
+    paths, settings = results.of_exam(exam, bundle.name), {"anyway": False, "clean": True}
+    assert state_of(paths, image, bundle, settings) == "current"
     record = json.loads(result.provenance.read_text(encoding="utf-8"))
     record["model"]["bundle_sha256"] = "0" * 64
     result.provenance.write_text(json.dumps(record), encoding="utf-8")
-    assert state_of(result.mask, result.provenance, image, bundle) == "outdated"
+    assert state_of(paths, image, bundle, settings) == "outdated"
 
 
 def test_a_mask_edited_during_the_segmentation_is_left_as_it_is(sample_dataset, bundle, monkeypatch):
@@ -51,8 +54,8 @@ def test_a_mask_edited_during_the_segmentation_is_left_as_it_is(sample_dataset, 
     target = exam.predicted(bundle.name)
     real = module._predict
 
-    def predict_while_somebody_saves(*arguments):
-        answer = real(*arguments)
+    def predict_while_somebody_saves(*arguments, **options):
+        answer = real(*arguments, **options)
         volume.write(volume.read_mask(exam.mask), target)
         return answer
 
@@ -180,7 +183,7 @@ def test_after_an_edited_prediction_was_taken_over_it_may_be_renewed(sample_data
     target = jobs.segment(exam, bundle, device="cpu").mask
     edited = volume.read_mask(target)
     drawn = edited.array.copy()
-    drawn[0, 0, 0] = 1
+    drawn[0, 0, 0] = (drawn[0, 0, 0] + 1) % 3
     volume.write(volume.like(edited, drawn), target)
     with pytest.raises(InputError, match="keep that work"):
         jobs.segment(exam, bundle, device="cpu")
