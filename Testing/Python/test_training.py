@@ -157,6 +157,23 @@ def test_contrasts_differ_and_never_hide_the_disc_in_the_body():
     assert 0.5 < brighter < 0.99
 
 
+def test_shapes_that_nobody_drew_replace_soft_tissue_and_never_the_spine():
+    for seed in range(6):
+        rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
+        tissue = np.full((2, 64, 64), Tissue.MUSCLE)
+        tissue[:, :, 20:40] = np.resize([Tissue.MARROW, Tissue.ANNULUS, Tissue.CSF, Tissue.CORD, Tissue.BONE], 20)
+        ideal = torch.full((2, 64, 64), 100.0)
+        changed = contrast._elsewhere(ideal, tissue, rng, generator) != ideal
+        assert not changed[:, :, 20:40].any()
+        assert changed.any()
+
+
+def test_some_stacks_hold_noise_alone(monkeypatch):
+    monkeypatch.setattr(synthesis, "EMPTY", 1.0)
+    images, labels, weights = synthesis.sample(stack_of(Tissue.MARROW), np.random.default_rng(0), 64)
+    assert labels.max() == 0 and weights.min() == 1 and images.std() > 0.3
+
+
 def test_held_out_people_are_never_trained_on():
     assert feeder.HELD_OUT not in feeder.people_at(10_000_000, 100, 8)
     assert len(feeder.people_at(0, 10, 8)) == 10 and len(feeder.people_at(80, 10, 8)) == 20
