@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +72,8 @@ def look(bundle: model.Bundle, exam: exams.Exam, views: tuple[str, ...], variant
         began = time.perf_counter()
     by_view["all"] = fitting.dice(truth, seen.mean.argmax(axis=0), counted)
     features = quality.measure(seen, labels, 1.0, float(np.prod(way.spacing)))[0]
-    chosen = around(truth, counted, way.spacing, np.random.default_rng([int(exam.about["seed"]), 23, variant]))
+    rng = np.random.default_rng([int(exam.about["seed"]), 23, variant])
+    chosen = around(truth, counted, (way.across, *way.spacing), rng)
     return Sample(
         name=f"{exam.name} #{variant}",
         person=int(exam.about["seed"]),
@@ -92,12 +93,12 @@ def _at(maps: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return maps.reshape(3, -1)[:, chosen].astype(np.float16)
 
 
-def around(truth: np.ndarray, counted: np.ndarray, spacing: Any, rng: np.random.Generator) -> np.ndarray:
-    """Flat indices of some voxels in the box around the truth, 12 mm wider in plane, that count."""
+def around(truth: np.ndarray, counted: np.ndarray, spacing: Sequence[float], rng: np.random.Generator) -> np.ndarray:
+    """Flat indices of some voxels that count, in the box around the truth and 12 mm more; `spacing` is in mm."""
     inside = np.zeros(truth.shape, bool)
     found = np.nonzero(truth)
     if len(found[0]):
-        margin = [0, *(int(_AROUND / mm) for mm in spacing)]
+        margin = [int(_AROUND / mm) for mm in spacing]
         ends = [(int(i.min()) - m, int(i.max()) + m + 1) for i, m in zip(found, margin, strict=True)]
         inside[tuple(slice(max(0, low), high) for low, high in ends)] = True
     places = np.flatnonzero(inside & counted)

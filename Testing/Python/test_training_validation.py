@@ -106,10 +106,14 @@ def test_parts_and_specks_of_a_mask_are_counted():
 
 
 @pytest.fixture(scope="module")
-def measured(tmp_path_factory):
+def bundle(tmp_path_factory) -> model.Bundle:
+    return tiny_bundle(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, bundle):
     """A report of a small network on one exam of each kind, and where it lies."""
     folder = tmp_path_factory.mktemp("validation")
-    bundle = tiny_bundle(folder)
     for kind in ("t2", "beyond"):
         exams.save(folder / "exams", tiny_exam(kind, 0, shape=(56, 64, 6), spacing=(3.0, 3.0, 4.0)))
     exams.save(folder / "exams", tiny_exam("isotropic", 0, shape=(24, 48, 60), spacing=(2.0, 3.0, 3.0), codes="RAS"))
@@ -181,18 +185,18 @@ def result(group: str, bodies: float, discs: float | None, **more) -> dict:
     }  # fmt: skip
 
 
-def test_figures_are_means_deviations_and_the_worst_of_what_the_truth_holds(tmp_path):
+def test_figures_are_means_deviations_and_the_worst_of_what_the_truth_holds(bundle):
     results = [result("t2", 0.9, 0.8), result("t2", 0.94, None), result("t2", 0.95, 0.9)]
-    told = reporting.compose(tiny_bundle(tmp_path), results)["figures"]["held-out phantoms, T2"]
+    told = reporting.compose(bundle, results)["figures"]["held-out phantoms, T2"]
     assert told["bodies"] == {"exams": 3, "mean": 0.93, "sd": 0.0265, "worst": 0.9}
     assert told["discs"] == {"exams": 2, "mean": 0.85, "sd": 0.0707, "worst": 0.8}
 
 
-def test_the_score_is_judged_by_the_order_and_the_error_of_what_it_predicts(tmp_path):
+def test_the_score_is_judged_by_the_order_and_the_error_of_what_it_predicts(bundle):
     def known(dice: float, predicted: float, group: str) -> dict:
         return result(group, dice, dice, predicted={"bodies": predicted, "discs": predicted, "score": predicted})
 
     results = [known(0.9, 0.91, "t2"), known(0.8, 0.85, "t2"), known(0.95, 0.92, "beyond"), known(0.3, 0.4, "spoilt")]
-    told = reporting.compose(tiny_bundle(tmp_path), results)["figures"]["predicted Dice"]
+    told = reporting.compose(bundle, results)["figures"]["predicted Dice"]
     assert told["all"]["score"] == {"rank_correlation": 1.0, "mean_absolute_error": 0.0475}
     assert told["not spoilt"]["exams"] == 3 and told["not spoilt"]["bodies"]["mean_absolute_error"] == 0.03

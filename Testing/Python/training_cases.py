@@ -27,7 +27,7 @@ def tiny_bundle(folder: Path) -> model.Bundle:
 
     torch.manual_seed(3)
     state = networks.build(TINY).state_dict()
-    made = model.export(folder, "tiny", state, TINY, preprocess.describe(2.0, 3), {}, {})
+    made = model.export(folder, "tiny", state, TINY, preprocess.describe(2.0, 3), {}, {}, convert=False)
     return model.load(made)
 
 
