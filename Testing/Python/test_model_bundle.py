@@ -30,7 +30,9 @@ def export(folder: Path, name: str = "tiny", seed: int = 0, **changes) -> Path:
     torch.manual_seed(seed)
     weights = networks.build(TINY).state_dict()
     figures = {"held_out_phantoms": {"bodies": 0.5, "discs": 0.25}}
-    return model.export(folder, name, weights, TINY, preprocess.describe(), {"samples": 12}, figures, **changes)
+    # The converted form has its own tests; making it takes seconds.
+    options = {"convert": False, **changes}
+    return model.export(folder, name, weights, TINY, preprocess.describe(), {"samples": 12}, figures, **options)
 
 
 @pytest.fixture(scope="module")
@@ -60,20 +62,13 @@ def test_a_bundle_loads_by_folder_with_its_identity(pristine):
     assert bundle.sha256 == files.sha256(pristine / "models/model.pt")
     assert bundle.labels == {0: "background", 1: "vertebral bodies", 2: "intervertebral discs"}
     assert (bundle.spacing, bundle.definition) == (0.7, TINY)
+    assert (bundle.slices, bundle.is_converted, bundle.calibration) == (1, False, None)
 
 
-def test_metadata_has_every_mandatory_field_of_a_monai_bundle(pristine):
+def test_the_measured_figures_are_inside(pristine):
     metadata = model.load(pristine).metadata
-    mandatory = {
-        "version", "monai_version", "pytorch_version", "numpy_version", "required_packages_version",
-        "task", "description", "authors", "copyright", "network_data_format",
-    }  # fmt: skip
-    assert mandatory <= set(metadata)
-    for direction, name in (("inputs", "image"), ("outputs", "pred")):
-        tensor = metadata["network_data_format"][direction][name]
-        keys = {"type", "format", "num_channels", "spatial_shape", "dtype", "value_range", "is_patch_data"}
-        assert keys | {"channel_def"} <= set(tensor)
     assert metadata["evaluation"]["held_out_phantoms"] == {"bodies": 0.5, "discs": 0.25}
+    assert metadata["eval_metrics"] == metadata["evaluation"]
 
 
 def test_the_same_weights_and_texts_give_the_same_bytes(pristine, tmp_path):
@@ -92,8 +87,7 @@ def test_checksums_are_in_the_format_of_sha256sum(pristine):
     lines = (pristine / checksums.SUMS).read_text(encoding="utf-8").splitlines()
     listed = dict(reversed(line.split("  ", 1)) for line in lines)
     present = {path.relative_to(pristine).as_posix() for path in pristine.rglob("*") if path.is_file()}
-    converted = {exporting.CONVERTED, exporting.CONVERTED_WEIGHTS}
-    assert set(listed) == present - {checksums.SUMS} == {*exporting.REQUIRED, *converted}
+    assert set(listed) == present - {checksums.SUMS} == set(exporting.REQUIRED)
     assert all(files.sha256(pristine / name) == digest for name, digest in listed.items())
 
 
@@ -224,6 +218,27 @@ def test_labels_and_preprocessing_of_another_kind_are_refused(bundle_folder):
     edit_json(bundle_folder / exporting.METADATA, lambda c: c["preprocessing"].update(normalisation="none"))
     with pytest.raises(ModelError, match="preprocessing"):
         model.load(bundle_folder)
+
+
+@pytest.mark.parametrize("slices", [3, 2, True, "1"])
+def test_a_number_of_slices_that_does_not_fit_the_network_is_refused(bundle_folder, slices):
+    edit_json(bundle_folder / exporting.METADATA, lambda c: c["preprocessing"].update(context_slices=slices))
+    with pytest.raises(ModelError, match="slices at a time|neighbouring slices"):
+        model.load(bundle_folder)
+
+
+@pytest.mark.parametrize("content", ["no json", "[]", '{"format": 1}', '{"format": 1, "run": "$print(1)"}'])
+def test_a_calibration_of_anything_but_numbers_is_refused(bundle_folder, content):
+    (bundle_folder / "configs/calibration.json").write_text(content, encoding="utf-8")
+    checksums.seal(bundle_folder)
+    with pytest.raises(ModelError, match=r"calibration\.json"):
+        model.load(bundle_folder)
+
+
+def test_a_calibration_that_could_not_be_read_is_not_exported(tmp_path):
+    with pytest.raises(ModelError, match="calibration cannot be used"):
+        export(tmp_path, calibration={"format": 1})
+    assert list(tmp_path.iterdir()) == []
 
 
 class Payload:

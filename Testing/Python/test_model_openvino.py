@@ -102,7 +102,8 @@ from CSpineSegLib import model, volume
 from CSpineSegLib.cli import main
 code = main(["segment", sys.argv[1], "--output", sys.argv[2], "--model", sys.argv[3], "--device", "cpu", "--anyway",
              "--json"])
-heavy = [n for n in ("torch", "monai", "pandas", "scipy", "openvino_telemetry", "openvino.tools.ovc") if n in sys.modules]
+heavy = [n for n in ("torch", "monai", "pandas", "scipy.ndimage", "openvino_telemetry", "openvino.tools.ovc")
+         if n in sys.modules]
 print(code, "openvino" in sys.modules, heavy, sent, file=sys.stderr)
 """
 

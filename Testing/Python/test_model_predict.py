@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import subprocess
 import sys
@@ -322,38 +321,3 @@ def test_nothing_is_written_and_nobody_is_called(bundle, cancelled):
     finally:
         WATCH["on"] = []
     assert WATCH["events"] == []
-
-
-# --- MONAI's own runner ---
-
-
-def test_monai_runs_the_bundle_to_nearly_the_same_mask(bundle, tmp_path):
-    from monai.bundle import run
-
-    image, _ = rods(oriented("PSR", (3, 90, 80), (4.0, 0.9, 0.9)))
-    volume.write(image, tmp_path / "exam.nii.gz")
-    settings = {"bundle_root": str(bundle.folder), "output_dir": str(tmp_path / "out"), "device": "cpu"}
-    # The runner switches gradients off for the whole process; the context switches them on again for other tests.
-    with torch.enable_grad(), pytest.warns(UserWarning, match="parsing config_file"):
-        run(
-            config_file=str(bundle.folder / "configs/inference.json"),
-            meta_file=str(bundle.folder / "configs/metadata.json"),
-            images=[str(tmp_path / "exam.nii.gz")],
-            **settings,
-        )
-    theirs = volume.read_mask(tmp_path / "out/exam_SEG.nii.gz")
-    ours = predict(bundle, image, "cpu").mask
-    assert np.allclose(theirs.affine, ours.affine, atol=1e-4)
-    # Not equal: MONAI aligns the resampled grid at the first voxel's centre, we at the middle of the slice.
-    assert dice(theirs.array, ours.array) > 0.95
-
-
-def test_our_loader_and_monai_build_the_same_network(bundle):
-    from monai.bundle import ConfigParser
-
-    config = json.loads((bundle.folder / "configs/inference.json").read_text(encoding="utf-8"))
-    parser = ConfigParser({**config, "bundle_root": str(bundle.folder), "device": "cpu"})
-    theirs, ours = parser.get_parsed_content("network"), engine.network_of(bundle, "cpu")
-    batch = torch.from_numpy(np.random.default_rng(0).normal(size=(1, 1, 64, 64)).astype(np.float32))
-    with torch.inference_mode():
-        assert torch.equal(theirs(batch), ours(batch))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from CSpineSegLib import volume
-from CSpineSegLib.errors import InputError
+from CSpineSegLib.errors import InputError, ModelError
 from CSpineSegLib.model import preprocess
 
 
@@ -96,3 +96,34 @@ def test_towards_coarser_pixels_nothing_is_skipped():
     weights = preprocess.interpolation(400, 0.175, 100, 0.7)
     grey = (weights @ lines[0])[2:-2]
     assert np.allclose(grey, 1.0, atol=0.01)
+
+
+# --- neighbouring slices ---
+
+
+def test_a_network_of_three_slices_sees_left_itself_and_right_with_the_ends_repeated():
+    slices = np.arange(5, dtype=np.float32)[:, None, None] * np.ones((5, 2, 3), np.float32)
+    stacked = preprocess.stack(slices, 0, 5, 1)
+    assert stacked.shape == (5, 3, 2, 3)
+    assert stacked[:, :, 0, 0].tolist() == [[0, 0, 1], [0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 4]]
+    assert preprocess.stack(slices, 1, 3, 4)[:, :, 0, 0].tolist() == [[0, 1, 4], [0, 2, 4]]
+    assert preprocess.stack(slices, 1, 4)[:, :, 0, 0].tolist() == [[1], [2], [3]]
+
+
+@pytest.mark.parametrize(("across", "away"), [(4.0, 1), (5.5, 1), (12.0, 1), (3.0, 1), (2.0, 2), (1.0, 4), (0.8, 5)])
+def test_the_neighbours_are_about_four_millimetres_away(across, away):
+    assert preprocess.neighbour(across) == away
+
+
+def test_the_spacing_across_slices_is_found_in_every_orientation():
+    for codes in ("RIP", "PSR", "LAS", "SPL"):
+        _, way = preprocess.to_network(image(ramp((5, 30, 20)), (3.3, 0.7, 0.7), codes))
+        assert way.across == pytest.approx(3.3)
+
+
+def test_a_description_tells_its_neighbours_and_former_ones_have_none():
+    assert preprocess.context_of(preprocess.describe(0.7)) == (1, 4.0)
+    assert preprocess.context_of(preprocess.describe(0.7, 3, 5.0)) == (3, 5.0)
+    for wrong in ({"context_slices": 5}, {"context_slices": 3, "context_distance_mm": "4"}, {"context_slices": None}):
+        with pytest.raises(ModelError, match="neighbouring slices"):
+            preprocess.context_of({**preprocess.describe(), **wrong})
