@@ -22,12 +22,15 @@ from .calibration import Line
 # exams others are rare, and to refuse a neck is worse than to segment something else.
 LEAST = 0.25
 
-# mm. In adults discs are 17 to 20 mm apart from C3 to C7 and bodies 15 to 18 mm deep (Panjabi 1991, Busscher 2010);
-# a child of four has about 60 % of that. The smaller quarter of the bodies is looked at, as a field of view may reach
-# down to the lumbar spine.
-PERIOD, DEPTH = 18.0, 15.0
-_CHILD = 0.6
+# mm. Discs are 17 to 20 mm apart from C3 to C7 and bodies 15 to 18 mm deep in adults (Panjabi 1991, Busscher 2010), so
+# up to here all is well even for a large man; a child of four has about 60 % of that. The smaller quarter of the bodies
+# is looked at, as a field of view may reach down to the lumbar spine.
+PERIOD, DEPTH = 20.0, 17.0
+_CHILD = 10.5
 _SMALLER = 0.25
+# Octaves by which spacing may tell against an exam more than depth does: where fusion leaves few discs, they are far
+# apart between bodies as shallow as any in a neck.
+_FUSED = 0.2
 
 # {feature: (lowest, highest value that counts)}; more is always better.
 RANGES = {
@@ -35,18 +38,17 @@ RANGES = {
     "on_line": (0.3, 1.0),
     "unbroken": (0.3, 1.0),
     "regular": (0.0, 1.0),
-    "spacing": (-1.0, 0.0),
-    "depth": (-1.0, 0.0),
+    "spacing": (-0.7, 0.0),
+    "depth": (-0.7, 0.0),
     "not_tiny": (-1.0, 0.0),
     "sure": (0.6, 0.95),
 }
 
-# Fitted to the first packaged model; a bundle's own calibration goes first.
+# Fitted to a first model; a bundle's own calibration goes first.
 _DEFAULT = Line(
-    intercept=-23.8,
+    intercept=-21.4,
     weights={
-        "discs": 0.06, "on_line": 6.3, "unbroken": 5.2, "regular": 5.2,
-        "spacing": 7.0, "depth": 7.2, "not_tiny": 0.24, "sure": 12.1,
+        "on_line": 7.9, "unbroken": 4.5, "regular": 0.67, "spacing": 11.2, "depth": 7.3, "not_tiny": 7.1, "sure": 12.5,
     },
     ranges=RANGES,
 )  # fmt: skip
@@ -90,24 +92,27 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
     discs : discs that lie between two bodies along the line.
     on_line : share of the mask about the line.
     unbroken : share of the line on which there is a body or a disc.
-    regular : share of neighbouring periods that differ by less than 40 %.
-    spacing : octaves that the smaller periods exceed :data:`PERIOD` by, negative.
+    regular : share of neighbouring periods that differ by less than 40 %; less than 1 where there are no two.
+    spacing : octaves that the smaller periods exceed :data:`PERIOD` by, negative; not much more than `depth`.
     depth : octaves that the smaller bodies exceed :data:`DEPTH` by, negative.
     not_tiny : octaves that the larger periods fall short of a child's, negative.
     sure : mean probability of the labels of the mask.
     """
     found = order.along(labels, spacing) if np.count_nonzero(labels) >= 10 else None
-    if found is None or not len(found.depths):
+    if found is None or not len(found.depths) or not found.discs:
+        # Without a disc between two bodies there is nothing to call a spine.
         return {name: low for name, (low, _) in RANGES.items()}
     small = float(np.quantile(found.depths, _SMALLER))
     periods = _single(found.periods, float(np.median(found.depths)))
     ratios = np.abs(np.diff(np.log(periods)))
-    steady = float(np.mean(ratios < math.log(1.4))) if len(ratios) else min(1.0, 0.5 * found.discs)
+    steady = float(np.mean(ratios < math.log(1.4))) if len(ratios) else (0.5, 0.75)[found.discs > 1]
     if not len(periods):
         # Without two discs in a row, bodies are taken as tall for their depth as they are anywhere in the spine.
         periods = np.array([small * PERIOD / DEPTH])
     gaps = [length for label, length in found.runs[1:-1] if label == 0]
     whole = sum(length for _, length in found.runs)
+    too_deep = max(0.0, math.log2(max(small, 1.0) / DEPTH))
+    too_far = max(0.0, math.log2(float(np.quantile(periods, _SMALLER)) / PERIOD))
     sure = 1.0
     if probabilities is not None:
         own = sum(float(probabilities[label][labels == label].sum(dtype=np.float64)) for label in (1, 2))
@@ -117,9 +122,9 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
         "on_line": found.on_line,
         "unbroken": 1.0 - sum(gaps) / whole,
         "regular": steady,
-        "spacing": -max(0.0, math.log2(float(np.quantile(periods, _SMALLER)) / PERIOD)),
-        "depth": -max(0.0, math.log2(max(small, 1.0) / DEPTH)),
-        "not_tiny": min(0.0, math.log2(float(np.quantile(periods, 1 - _SMALLER)) / (_CHILD * PERIOD))),
+        "spacing": -min(too_far, too_deep + _FUSED),
+        "depth": -too_deep,
+        "not_tiny": min(0.0, math.log2(float(np.quantile(periods, 1 - _SMALLER)) / _CHILD)),
         "sure": sure,
     }
 

@@ -25,6 +25,7 @@ EXAMS = 16
 # mm from disc to disc in adults: thoracic from T5 on (those above are hardly larger than C7), and lumbar; and what a
 # child has of an adult's neck.
 _THORACIC, _LUMBAR, _CHILD = (25.0, 30.0), (28.0, 38.0), (0.6, 0.8)
+_ANIMAL = (4.0, 8.0)
 _ADULT_PERIOD = 18.0
 # mm of spine that a usable field of view shows.
 _LEAST_SPINE = 45.0
@@ -82,6 +83,12 @@ def window(scene: Scene, rng: np.random.Generator) -> Scene | None:
 def child(scene: Scene, rng: np.random.Generator) -> Scene | None:
     period = scene.period()
     return None if period is None else scene.scaled(rng.uniform(*_CHILD) * _ADULT_PERIOD / period)
+
+
+def animal(scene: Scene, rng: np.random.Generator) -> Scene | None:
+    """A small animal, or a file whose units are not what they say."""
+    period = scene.period()
+    return None if period is None else scene.scaled(rng.uniform(*_ANIMAL) / period)
 
 
 def lumbar(scene: Scene, rng: np.random.Generator) -> Scene | None:
@@ -166,7 +173,7 @@ def balls(scene: Scene, rng: np.random.Generator) -> Scene | None:
 
 Maker = Callable[[Scene, np.random.Generator], Scene | None]
 CERVICAL: tuple[Maker, ...] = (whole, window, window, child)
-OTHER: tuple[Maker, ...] = (lumbar, thoracic, erased, turned, above, shuffled, blobs, balls, noise)
+OTHER: tuple[Maker, ...] = (lumbar, thoracic, animal, erased, turned, above, shuffled, blobs, balls, noise)
 _EACH = 2
 
 
