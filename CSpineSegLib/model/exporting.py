@@ -146,15 +146,16 @@ def _weights(state_dict: Mapping[str, Any], definition: Mapping[str, Any]) -> tu
     import torch
 
     network = networks.build(definition)
+    given = {key: tensor.detach().half() for key, tensor in state_dict.items()}
     try:
-        network.load_state_dict({key: tensor.detach().half() for key, tensor in state_dict.items()})
+        network.load_state_dict(given)
     except RuntimeError as error:
         raise ModelError(f"The weights do not fit the network definition: {error}") from error
-    tensors = network.state_dict()
-    halves = {key: tensors[key].half().clone() for key in sorted(set(networks.names(network).values()))}
-    for key, tensor in halves.items():
+    for key, tensor in given.items():
         if not bool(torch.isfinite(tensor).all()):
             raise ModelError(f"The weights {key} are not finite in half precision; the training diverged.")
+    tensors = network.state_dict()
+    halves = {key: tensors[key].cpu().half().clone() for key in sorted(set(networks.names(network).values()))}
     buffer = io.BytesIO()
     torch.save(halves, buffer)
     return network, buffer.getvalue()
