@@ -13,7 +13,7 @@ import pytest
 
 from CSpineSegLib import files, model, resources
 from CSpineSegLib.errors import ModelError
-from CSpineSegLib.model import checksums, devices, engine, exporting, networks, preprocess
+from CSpineSegLib.model import checksums, engine, exporting, networks, preprocess
 
 torch = pytest.importorskip("torch", reason="the model room needs torch")
 
