@@ -14,9 +14,9 @@ from ..errors import ModelError
 from . import calibration, networks, preprocess
 from .calibration import Calibration
 from .checksums import verify
-from .exporting import CONVERTED, CONVERTED_WEIGHTS, INFERENCE, METADATA, REQUIRED, WEIGHTS, check_name, export
+from .exporting import CONVERTED, CONVERTED_WEIGHTS, INFERENCE, METADATA, REQUIRED, WEIGHTS, amend, check_name, export
 
-__all__ = ["Bundle", "available", "export", "folders", "load", "survey"]
+__all__ = ["Bundle", "amend", "available", "export", "folders", "load", "survey"]
 
 # A folder of the user's own models, searched before the packaged ones.
 VARIABLE = "CSPINESEG_MODELS"

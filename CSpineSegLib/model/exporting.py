@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ from .. import files, resources
 from ..errors import ModelError
 from . import card, metadata_schema, monai_config, networks, preprocess
 from .calibration import CALIBRATION, parse
-from .checksums import SUMS, listed, seal
+from .checksums import SUMS, listed, seal, verify
 
 WEIGHTS = "models/model.pt"
 METADATA = "configs/metadata.json"
@@ -80,15 +80,17 @@ def export(
     if networks.check(definition)["in_channels"] != slices:
         raise ModelError(f"A network of {definition['in_channels']} channels is not for {slices} slices at a time.")
     network, weights = _weights(state_dict, definition)
-    metadata = _metadata(
-        name, definition, preprocessing, training, evaluation, version, description, authors, training_data
-    )
+    metadata = {
+        **_metadata(name, definition, preprocessing, training, evaluation, version, description, authors),
+        "parameters": sum(tensor.numel() for tensor in network.parameters()),
+        "data_source": training_data,
+        "limits": list(limits),
+    }
     metadata_schema.check(metadata)
     contents = {
         WEIGHTS: weights,
         METADATA: _json(metadata),
         INFERENCE: _json(monai_config.inference(definition, preprocessing)),
-        CARD: card.compose(metadata, training_data, limits).encode("utf-8"),
         LICENSE: _license(),
     }
     if calibration is not None:
@@ -97,16 +99,57 @@ def export(
         from . import openvino_engine
 
         contents[CONVERTED], contents[CONVERTED_WEIGHTS] = openvino_engine.convert(network, metadata["network"])
-    contents |= _apart(extra or {}, contents)
+    contents |= _apart(extra or {}, {*contents, CARD})
+    contents[CARD] = card.compose(metadata, calibration, sorted(contents)).encode("utf-8")
     former = _listed(target)
+    _replace(target, contents, former - set(contents))
+    return target
+
+
+def amend(
+    folder: Path | str,
+    *,
+    evaluation: Mapping[str, Any] | None = None,
+    calibration: Mapping[str, Any] | None = None,
+    extra: Mapping[str, bytes] | None = None,
+) -> Path:
+    """Put into a bundle what became known of its weights after its export; its card and checksums are renewed.
+
+    Parameters
+    ----------
+    evaluation : all measured figures, in place of those that it holds; None keeps them.
+    calibration, extra : as in :func:`export`; what the bundle holds of them is kept unless it is replaced.
+
+    Raises
+    ------
+    ModelError : the bundle is damaged, or what is given cannot be used. WriteError : it could not be written.
+    """
+    target = Path(folder)
+    present = verify(target, REQUIRED)
+    metadata, known = files.read_json(target / METADATA), calibration
+    contents = _apart(extra or {}, {*REQUIRED, CALIBRATION, CONVERTED, CONVERTED_WEIGHTS})
+    if evaluation is not None:
+        metadata |= {"evaluation": dict(evaluation), "eval_metrics": dict(evaluation)}
+        metadata_schema.check(metadata)
+        contents[METADATA] = _json(metadata)
+    if calibration is not None:
+        contents[CALIBRATION] = _json(_checked(calibration))
+    elif CALIBRATION in present:
+        known = files.read_json(target / CALIBRATION)
+    contents[CARD] = card.compose(metadata, known, sorted({*present, *contents})).encode("utf-8")
+    _replace(target, contents, set())
+    return target
+
+
+def _replace(target: Path, contents: Mapping[str, bytes], gone: set[str]) -> None:
+    """Write the files of a bundle, remove those that are gone, and seal it."""
     # The former checksums go first: a bundle that is half replaced must not pass as either.
     (target / SUMS).unlink(missing_ok=True)
-    for relative in former - set(contents):
+    for relative in gone:
         (target / relative).unlink(missing_ok=True)
     for relative, data in contents.items():
         files.write_verified(target / relative, data)
     seal(target)
-    return target
 
 
 def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,7 +161,7 @@ def _checked(content: Mapping[str, Any]) -> dict[str, Any]:
     return dict(content)
 
 
-def _apart(extra: Mapping[str, bytes], contents: Mapping[str, bytes]) -> dict[str, bytes]:
+def _apart(extra: Mapping[str, bytes], contents: Collection[str]) -> dict[str, bytes]:
     """The further files; ModelError if one would replace a file of the bundle or lie outside it."""
     for name in extra:
         path = PurePosixPath(name)
@@ -170,7 +213,6 @@ def _metadata(
     version: str,
     description: str,
     authors: str,
-    training_data: str,
 ) -> dict[str, Any]:
     from importlib.metadata import version as installed
 
@@ -189,7 +231,6 @@ def _metadata(
         "authors": authors,
         "copyright": f"Copyright (c) {authors}; Apache-2.0",
         "intended_use": "Research only; not a medical device, not for diagnosis or treatment.",
-        "data_source": training_data,
         "data_type": "nibabel",
         "image_classes": "one MR volume that shows the cervical spine",
         "pred_classes": "0 background, 1 vertebral bodies, 2 intervertebral discs",
