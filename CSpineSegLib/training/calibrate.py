@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import files, model
+from .. import model
 from ..errors import CSpineSegError, InputError
-from ..model import calibration, checksums, quality
+from ..model import calibration, quality
 from ..model.calibration import STRUCTURES, Calibration
 from . import counterexamples, exams, fitting, looking
 from .spread import spread
@@ -70,7 +70,7 @@ def calibrate(
         told[f"{key} probabilities"] = {
             "calibration_error_before": round(fitting.calibration_error(before), 4),
             "calibration_error_after": round(fitting.calibration_error(after), 4),
-            "reliability_after": fitting.rows(after),
+            "confidence: share right (voxels)": fitting.rows(after),
         }
     lines = {}
     for key in STRUCTURES:
@@ -114,13 +114,8 @@ def compare(samples: Sequence[looking.Sample], views: Sequence[str]) -> list[str
 
 
 def write(bundle: model.Bundle, fitted: Calibration) -> Path:
-    """Put a calibration into a bundle and renew its checksums; returns the file."""
-    path = bundle.folder / calibration.CALIBRATION
-    content = calibration.compose(fitted)
-    calibration.parse(content)
-    files.write_json(path, content)
-    checksums.seal(bundle.folder)
-    return path
+    """Put a calibration into a bundle, whose card and checksums are renewed; returns the file."""
+    return model.amend(bundle.folder, calibration=calibration.compose(fitted)) / calibration.CALIBRATION
 
 
 def main(argv: list[str] | None = None) -> int:

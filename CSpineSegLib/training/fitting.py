@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -73,13 +72,9 @@ def calibration_error(table: np.ndarray) -> float:
     return float(np.abs(table[:, 1] - table[:, 2]).sum() / max(table[:, 0].sum(), 1))
 
 
-def rows(table: np.ndarray) -> list[dict[str, Any]]:
-    """A table of :func:`reliability` for people: voxels, mean confidence and share right of each bin that has any."""
-    return [
-        {"voxels": int(n), "confidence": round(float(c / n), 4), "right": round(float(r / n), 4)}
-        for n, c, r in table
-        if n
-    ]
+def rows(table: np.ndarray) -> list[str]:
+    """A table of :func:`reliability` for people: "mean confidence: share right (voxels)" of each bin that has any."""
+    return [f"{confidence / n:.3f}: {right / n:.3f} ({n:.0f})" for n, confidence, right in table if n]
 
 
 def fit_line(features: Sequence[dict[str, float]], values: Sequence[float], names: Sequence[str]) -> Line:

@@ -126,6 +126,7 @@ def main(argv: list[str] | None = None) -> int:
     add("--share", type=float, default=1.0, help="of the usual number of exams (default: %(default)s)")
     add("--negatives", type=Path, help="folder of NIfTI images that are no cervical spine exams")
     add("--scans", type=Path, nargs="*", default=[], help="real cervical exams, NIfTI, without a truth")
+    add("--into-bundle", action="store_true", help="put the figures into the model's metadata and card, too")
     add("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
     groups = arguments.only or GROUPS
@@ -139,6 +140,8 @@ def main(argv: list[str] | None = None) -> int:
         files.write_json(arguments.out, report)
         table = reporting.markdown(report)
         files.write_verified(arguments.out.with_suffix(".md"), table.encode("utf-8"))
+        if arguments.into_bundle:
+            model.amend(bundle.folder, evaluation=report["figures"])
     except CSpineSegError as error:
         print(error, file=sys.stderr)
         return 2

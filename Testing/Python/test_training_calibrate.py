@@ -42,10 +42,7 @@ def test_a_temperature_takes_the_calibration_error_away():
 def test_a_reliability_table_says_how_often_each_confidence_is_right():
     maps = np.array([[0.9, 0.9, 0.9, 0.9, 0.6], [0.1, 0.1, 0.1, 0.1, 0.4], [0, 0, 0, 0, 0]])
     table = fitting.rows(fitting.reliability(maps, np.array([0, 0, 0, 1, 1])))
-    assert table == [
-        {"voxels": 1, "confidence": 0.6, "right": 0.0},
-        {"voxels": 4, "confidence": 0.9, "right": 0.75},
-    ]
+    assert table == ["0.600: 0.000 (1)", "0.900: 0.750 (4)"]
     assert fitting.calibration_error(fitting.reliability(maps, np.array([0, 0, 0, 1, 1]))) == pytest.approx(0.24)
 
 

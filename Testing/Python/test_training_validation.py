@@ -123,13 +123,13 @@ def measured(tmp_path_factory, bundle):
     blank = np.random.default_rng(0).normal(200, 40, (40, 40, 8)).astype(np.int16)
     volume.write(volume.from_array(blank, np.diag([3.0, 3.0, 4.0, 1.0])), folder / "negatives" / "noise.nii.gz")
     command = [str(bundle.folder), "--out", str(folder / "report.json"), "--exams-folder", str(folder / "exams")]
-    command += ["--share", "0.05", "--negatives", str(folder / "negatives"), "--scans", str(scan), "--only"]
-    command += ["t2", "beyond", "changed", "turned", "thick", "spoilt", "negatives", "scans"]
+    command += ["--into-bundle", "--share", "0.05", "--negatives", str(folder / "negatives"), "--scans", str(scan)]
+    command += ["--only", "t2", "beyond", "changed", "turned", "thick", "spoilt", "negatives", "scans"]
     assert validation.main(command) == 0
     return folder, command, json.loads((folder / "report.json").read_text(encoding="utf-8"))
 
 
-def test_a_validation_runs_from_end_to_end_and_its_figures_fit_a_model_s_metadata(measured):
+def test_a_validation_runs_from_end_to_end_and_its_figures_go_into_the_model(measured, bundle):
     folder, _, report = measured
     figures = report["figures"]
     assert figures["held-out phantoms, T2"]["bodies"]["exams"] == 1
@@ -142,6 +142,8 @@ def test_a_validation_runs_from_end_to_end_and_its_figures_fit_a_model_s_metadat
     assert figures["probabilities"]["exams"] == 2
     table = (folder / "report.md").read_text(encoding="utf-8")
     assert "held-out phantoms, T2 | 1 |" in table and "gamma 0.6" in table
+    assert model.load(bundle.folder).metadata["evaluation"] == figures
+    assert "gamma 0.6" in (bundle.folder / "docs" / "README.md").read_text(encoding="utf-8")
     assert len(report["trials"]) == 2 + len(trials.CHANGES) + 1 + 1 + 2 + 1 + 1
 
 
