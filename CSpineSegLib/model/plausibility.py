@@ -28,8 +28,8 @@ LEAST = 0.25
 PERIOD, DEPTH = 20.0, 17.0
 _CHILD = 10.5
 _SMALLER = 0.25
-# Octaves by which spacing may tell against an exam more than depth does: where fusion leaves few discs, they are far
-# apart between bodies as shallow as any in a neck.
+# Octaves by which spacing may exceed what goes with the depth: where fusion leaves few discs, they are far apart
+# between bodies as shallow as any in a neck.
 _FUSED = 0.2
 
 # {feature: (lowest, highest value that counts)}; more is always better.
@@ -38,17 +38,16 @@ RANGES = {
     "on_line": (0.3, 1.0),
     "unbroken": (0.3, 1.0),
     "regular": (0.0, 1.0),
-    "spacing": (-0.7, 0.0),
-    "depth": (-0.7, 0.0),
+    "size": (-0.6, 0.0),
     "not_tiny": (-1.0, 0.0),
     "sure": (0.6, 0.95),
 }
 
 # Fitted to a first model; a bundle's own calibration goes first.
 _DEFAULT = Line(
-    intercept=-21.4,
+    intercept=-21.1,
     weights={
-        "on_line": 7.9, "unbroken": 4.5, "regular": 0.67, "spacing": 11.2, "depth": 7.3, "not_tiny": 7.1, "sure": 12.5,
+        "discs": 0.07, "on_line": 7.4, "unbroken": 4.1, "regular": 1.5, "size": 11.8, "not_tiny": 8.9, "sure": 11.8,
     },
     ranges=RANGES,
 )  # fmt: skip
@@ -93,8 +92,8 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
     on_line : share of the mask about the line.
     unbroken : share of the line on which there is a body or a disc.
     regular : share of neighbouring periods that differ by less than 40 %; less than 1 where there are no two.
-    spacing : octaves that the smaller periods exceed :data:`PERIOD` by, negative; not much more than `depth`.
-    depth : octaves that the smaller bodies exceed :data:`DEPTH` by, negative.
+    size : octaves by which the smaller vertebrae exceed a large neck's, negative: the mean of those by which periods
+        exceed :data:`PERIOD` and bodies :data:`DEPTH`. A lumbar spine has -0.5 and less.
     not_tiny : octaves that the larger periods fall short of a child's, negative.
     sure : mean probability of the labels of the mask.
     """
@@ -103,7 +102,7 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
         # Without a disc between two bodies there is nothing to call a spine.
         return {name: low for name, (low, _) in RANGES.items()}
     small = float(np.quantile(found.depths, _SMALLER))
-    periods = _single(found.periods, float(np.median(found.depths)))
+    periods = single(found.periods, float(np.median(found.depths)))
     ratios = np.abs(np.diff(np.log(periods)))
     steady = float(np.mean(ratios < math.log(1.4))) if len(ratios) else (0.5, 0.75)[found.discs > 1]
     if not len(periods):
@@ -111,8 +110,8 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
         periods = np.array([small * PERIOD / DEPTH])
     gaps = [length for label, length in found.runs[1:-1] if label == 0]
     whole = sum(length for _, length in found.runs)
-    too_deep = max(0.0, math.log2(max(small, 1.0) / DEPTH))
-    too_far = max(0.0, math.log2(float(np.quantile(periods, _SMALLER)) / PERIOD))
+    deep = math.log2(max(small, 1.0) / DEPTH)
+    apart = min(math.log2(float(np.quantile(periods, _SMALLER)) / PERIOD), deep + _FUSED)
     sure = 1.0
     if probabilities is not None:
         own = sum(float(probabilities[label][labels == label].sum(dtype=np.float64)) for label in (1, 2))
@@ -122,14 +121,13 @@ def features(labels: np.ndarray, probabilities: np.ndarray | None, spacing: Sequ
         "on_line": found.on_line,
         "unbroken": 1.0 - sum(gaps) / whole,
         "regular": steady,
-        "spacing": -min(too_far, too_deep + _FUSED),
-        "depth": -too_deep,
+        "size": -max(0.0, (deep + apart) / 2),
         "not_tiny": min(0.0, math.log2(float(np.quantile(periods, 1 - _SMALLER)) / _CHILD)),
         "sure": sure,
     }
 
 
-def _single(periods: np.ndarray, depth: float) -> np.ndarray:
+def single(periods: np.ndarray, depth: float) -> np.ndarray:
     """Periods of single vertebrae, mm. From neck to loin they are about as long as bodies are deep, so that one of
     twice that is a block of two, grown together or fused by a surgeon, or a disc was missed."""
     usual = max(depth, 1.0) * PERIOD / DEPTH
@@ -180,25 +178,33 @@ def read(coefficients: Mapping[str, Any]) -> Line:
     return Line(intercept, weights, RANGES)
 
 
-def fit(cases: Sequence[Mapping[str, float]], truth: Sequence[bool], steadiness: float = 0.002) -> dict[str, Any]:
+def fit(
+    cases: Sequence[Mapping[str, float]],
+    truth: Sequence[bool],
+    kinds: Sequence[str] | None = None,
+    steadiness: float = 0.002,
+) -> dict[str, Any]:
     """Coefficients for :func:`judge` from features of cervical exams and of other images.
 
-    A logistic regression, both groups counting the same, weights not negative and held small by `steadiness`
-    (per case, of squared weights of features scaled to their ranges), so that a few dozen cases suffice.
+    A logistic regression, both groups counting the same, and within each every kind, if these are named. Weights are
+    not negative, and held small by `steadiness` (of squared weights of features scaled to their ranges), so that a few
+    dozen cases suffice.
 
     Raises
     ------
-    InputError : cases of one kind only.
+    InputError : cases of one group only.
     """
     from scipy import optimize
 
     wanted = np.asarray(truth, bool)
     if len(cases) != len(wanted) or wanted.all() or not wanted.any():
         raise InputError("Coefficients of plausibility are fitted to cervical exams and to other images, both.")
+    _, kind, counts = np.unique(list(kinds or wanted.astype(str)), return_inverse=True, return_counts=True)
+    shares = 1.0 / counts[kind]
+    shares *= np.where(wanted, 0.5 / shares[wanted].sum(), 0.5 / shares[~wanted].sum())
     names = list(RANGES)
     low, high = np.array([RANGES[name] for name in names]).T
     table = (np.clip([[case[name] for name in names] for case in cases], low, high) - low) / (high - low)
-    shares = np.where(wanted, 0.5 / wanted.sum(), 0.5 / (~wanted).sum())
     sign = np.where(wanted, -1.0, 1.0)
 
     def loss(values: np.ndarray) -> tuple[float, np.ndarray]:

@@ -22,11 +22,10 @@ from .spread import spread
 
 # Persons that are enough for eight weights, and quick.
 EXAMS = 16
-# mm from disc to disc in adults: thoracic from T5 on (those above are hardly larger than C7), and lumbar; and what a
-# child has of an adult's neck.
-_THORACIC, _LUMBAR, _CHILD = (25.0, 30.0), (28.0, 38.0), (0.6, 0.8)
-_ANIMAL = (4.0, 8.0)
-_ADULT_PERIOD = 18.0
+# Sizes of vertebrae, mm: the geometric mean of the period from disc to disc and the depth of the bodies. Lower thoracic
+# (those above are no larger than in the neck of a tall man), lumbar, of an animal, and of an adult's neck.
+_THORACIC, _LUMBAR, _ANIMAL, _ADULT = (25.0, 29.0), (27.0, 36.0), (4.0, 6.0), 16.7
+_CHILD = (0.6, 0.8)
 # mm of spine that a usable field of view shows.
 _LEAST_SPINE = 45.0
 
@@ -46,10 +45,13 @@ class Scene:
         """The same voxels, larger in plane."""
         return Scene(self.image, self.mask, self.spacing * [1.0, factor, factor])
 
-    def period(self) -> float | None:
-        """mm from disc to disc, or None with fewer than two in a row."""
+    def size(self) -> float | None:
+        """Of the vertebrae, mm, as :data:`_ADULT` is; None without two discs in a row."""
         found = order.along(self.mask, self.spacing)
-        return None if found is None or not len(found.periods) else float(np.median(found.periods))
+        if found is None or not len(found.periods):
+            return None
+        depth = float(np.median(found.depths))
+        return float(np.sqrt(np.median(plausibility.single(found.periods, depth)) * depth))
 
 
 def scene_of(exam: exams.Exam) -> Scene:
@@ -81,14 +83,14 @@ def window(scene: Scene, rng: np.random.Generator) -> Scene | None:
 
 
 def child(scene: Scene, rng: np.random.Generator) -> Scene | None:
-    period = scene.period()
-    return None if period is None else scene.scaled(rng.uniform(*_CHILD) * _ADULT_PERIOD / period)
+    size = scene.size()
+    return None if size is None else scene.scaled(rng.uniform(*_CHILD) * _ADULT / size)
 
 
 def animal(scene: Scene, rng: np.random.Generator) -> Scene | None:
     """A small animal, or a file whose units are not what they say."""
-    period = scene.period()
-    return None if period is None else scene.scaled(rng.uniform(*_ANIMAL) / period)
+    size = scene.size()
+    return None if size is None else scene.scaled(rng.uniform(*_ANIMAL) / size)
 
 
 def lumbar(scene: Scene, rng: np.random.Generator) -> Scene | None:
@@ -222,7 +224,7 @@ def fit(bundle: model.Bundle, paths: Sequence[Path], jobs: int = 1) -> tuple[dic
         raise InputError("There are no exams to fit plausibility to; draw some first.")
     # Results come in any order; a fit to the same cases must give the same numbers.
     found.sort(key=lambda case: (case[0], sorted(case[2].items())))
-    coefficients = plausibility.fit([case[2] for case in found], [case[1] for case in found])
+    coefficients = plausibility.fit(*([case[k] for case in found] for k in (2, 1, 0)))
     line = plausibility.read(coefficients)
     accepted: dict[str, list[bool]] = {}
     for name, _, seen in found:
@@ -236,10 +238,10 @@ def _around(centre: float, size: float, length: int) -> slice:
     return slice(start, min(length, max(start + 3, int(centre + size / 2))))
 
 
-def _back(scene: Scene, rng: np.random.Generator, periods: tuple[float, float]) -> Scene | None:
+def _back(scene: Scene, rng: np.random.Generator, sizes: tuple[float, float]) -> Scene | None:
     """The spine without head and shoulders, as large as further down the back."""
-    period = scene.period()
-    if period is None:
+    size = scene.size()
+    if size is None:
         return None
     rows, columns = (np.flatnonzero(scene.mask.any(axis=axes)) for axes in ((0, 2), (0, 1)))
     margin = int(40.0 / scene.spacing[2])
@@ -248,7 +250,7 @@ def _back(scene: Scene, rng: np.random.Generator, periods: tuple[float, float]) 
         slice(int(rows[0] + 0.15 * len(rows)), int(rows[-1]) + 1),
         slice(max(0, int(columns[0]) - margin), int(columns[-1]) + margin),
     )
-    return found.scaled(rng.uniform(*periods) / period)
+    return found.scaled(rng.uniform(*sizes) / size)
 
 
 def _noisy(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

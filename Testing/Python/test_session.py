@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
 
 from CSpineSegLib import files, jobs, model, scene, session, volume
 from CSpineSegLib.dataset import Dataset, exam_from_file
@@ -63,6 +64,7 @@ def test_editing_goes_on_from_the_latest_draft_but_a_blind_reader_starts_from_th
     assert len(records.history(exam)) == 2
 
 
+@pytest.mark.usefixtures("quick_model")
 def test_a_prediction_is_opened_corrected_and_names_its_model(sample_dataset):
     exam = sample_dataset.exams()[0]
     bundle = model.load(jobs.DEFAULT_MODEL)
