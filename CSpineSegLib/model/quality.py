@@ -24,6 +24,8 @@ Forward = Callable[[np.ndarray], np.ndarray]
 
 # mm2 of agreed structure that every slice is taken to have, so that a stray voxel on an empty one is no alarm.
 _STEADY_AREA = 100.0
+# Less likely than this at a pixel, a structure is no doubt: over a whole slice such traces would add up to one.
+_TRACE = 0.05
 _LEAST = 1e-6
 _SUREST = 0.999
 
@@ -207,7 +209,7 @@ def measure(
         maps = tempered(raw, temperature)
         right = np.take_along_axis(maps, labels[index][None].astype(np.intp), axis=0)[0]
         doubt[index] = np.rint(100.0 * np.clip(1.0 - right, 0.0, 1.0))
-        shared, total, own = (part.sum() for part in _overlap(maps, inside))
+        shared, total, own = (part.sum() for part in _overlap(np.where(maps < _TRACE, 0, maps), inside))
         per_slice[index] = 1.0 - (2 * shared + steady) / (total + own + steady)
     features = {}
     for column, key in enumerate(STRUCTURES):

@@ -42,9 +42,10 @@ def compose(bundle: model.Bundle, results: Sequence[Mapping[str, Any]]) -> dict[
         figures["predicted Dice"] = _prediction(scored)
     if tables := [r for group in ("t2", "beyond") for r in groups.get(group, []) if r.get("reliability")]:
         figures["probabilities"] = _probabilities(tables)
-    judged = [r for group in (*_SCORED, "changed") for r in groups.get(group, []) if "refused" in r]
-    if judged:
-        figures["cervical phantoms refused"] = {"exams": len(judged), "refused": sum(r["refused"] for r in judged)}
+    for title, some in (("", [g for g in TITLES if g != "spoilt"]), (", spoilt or changed", ["spoilt", "changed"])):
+        if judged := [r for group in some for r in groups.get(group, []) if "refused" in r]:
+            told = {"exams": len(judged), "refused": sum(r["refused"] for r in judged)}
+            figures[f"cervical phantoms refused{title}"] = told
     if groups.get("negatives"):
         told = {r["exam"]: _words(r) for r in groups["negatives"]}
         figures["other images refused"] = {

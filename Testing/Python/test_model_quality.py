@@ -94,6 +94,14 @@ def test_a_voxel_whose_label_is_not_the_likely_one_is_in_doubt():
     assert np.argmax(found.per_slice) == 3
 
 
+def test_traces_of_probability_all_over_a_slice_are_no_doubt():
+    def hazy(slices):
+        return 0.94 * sure(slices) + 0.02
+
+    found = judged(hazy)
+    assert found.per_slice[[0, 5]].max() == 0 and 0 < found.per_slice[2] < 0.1
+
+
 def test_a_structure_that_was_not_found_gets_no_dice():
     only_bodies = np.minimum(image(), 2.0)
     found = judged(sure, slices=only_bodies)

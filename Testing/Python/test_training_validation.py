@@ -138,7 +138,8 @@ def test_a_validation_runs_from_end_to_end_and_its_figures_go_into_the_model(mea
     assert 0 <= figures["1 mm isotropic and 4 mm slices of it"]["agreement"]["bodies"] <= 1
     assert figures["other images refused"]["refused"] == 1
     assert figures["parts found in scan.nii.gz"]["parts"] >= 1
-    assert figures["cervical phantoms refused"]["exams"] == 4 + len(trials.CHANGES)
+    assert figures["cervical phantoms refused"]["exams"] == 2
+    assert figures["cervical phantoms refused, spoilt or changed"]["exams"] == 2 + len(trials.CHANGES)
     assert figures["probabilities"]["exams"] == 2
     table = (folder / "report.md").read_text(encoding="utf-8")
     assert "held-out phantoms, T2 | 1 |" in table and "gamma 0.6" in table
