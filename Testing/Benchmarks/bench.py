@@ -138,23 +138,59 @@ def bench_save(path: Path, mask: volume.Volume, runs: int) -> dict[str, Any]:
 def bench_segment(path: Path, runs: int) -> dict[str, Any]:
     bundle = model.load(jobs.DEFAULT_MODEL)
     image = volume.read(path)
-    warm = seconds(lambda: model.predict(bundle, image, device="cpu"), runs)
-    peer = seconds(lambda: monai_sliding_window(bundle, image), max(2, runs // 2))
+    few = max(2, runs // 2)
+    found = {}
+    windows = seconds(lambda: monai_sliding_window(bundle, image), few)
+    for name in ("openvino", "torch"):
+        if name == "openvino" and not bundle.is_converted:
+            continue
+        warm = seconds(lambda name=name: network_alone(bundle, image, name), few if name == "torch" else runs)
+        peer = "MONAI sliding window 224 x 224, overlap 1/2, same network by torch"
+        found[f"network on an exam, warm, {name}"] = entry(warm, peer, windows)
+    whole = seconds(lambda: model.predict(bundle, image, "cpu", anyway=True), runs)
+    plain = seconds(lambda: model.predict(bundle, image, "cpu", anyway=True, quality=False), runs)
+    found["segment with quality, warm, CPU"] = entry(whole, "the same without quality", plain)
     output = path.with_name("cold_SEG.nii.gz")
-    command = [sys.executable, "-m", "CSpineSegLib.cli", "segment", str(path), "--output", str(output), "--force",
-               "--device", "cpu", "--json"]
-    cold, peaks = [], []
-    for _ in range(3):
+    command = [
+        sys.executable,
+        "-m",
+        "CSpineSegLib.cli",
+        "segment",
+        str(path),
+        "--output",
+        str(output),
+        "--force",
+        "--anyway",
+        "--device",
+        "cpu",
+        "--json",
+    ]
+    cold, peaks = cold_runs(command, 5)
+    theirs, their_peaks = cold_runs([*command, "--engine", "torch"], 2)
+    found["segment, cold process, CPU"] = entry(cold, "the same by torch", theirs)
+    if all(peaks):
+        found["segment, peak memory"] = entry(peaks, "the same by torch", their_peaks, "GiB")
+    return found
+
+
+def network_alone(bundle: model.Bundle, image: volume.Volume, engine: str) -> np.ndarray:
+    """Class probabilities of an exam's slices by one engine, without what comes before and after."""
+    from CSpineSegLib.model import devices, networks, preprocess, running
+
+    slices, way = preprocess.to_network(image, bundle.spacing)
+    away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
+    runner = running.open_engine(bundle, devices.choose("cpu", engine, converted=bundle.is_converted))
+    return running.forward(runner, slices, networks.stride(bundle.definition), away)
+
+
+def cold_runs(command: list[str], count: int) -> tuple[list[float], list[float | None]]:
+    """Wall times of a command in processes of its own, and their peak memory in GiB."""
+    times, peaks = [], []
+    for _ in range(count):
         began = time.perf_counter()
         peaks.append(peak_memory(command))
-        cold.append(time.perf_counter() - began)
-    found = {
-        "segment, warm, CPU": entry(warm, "MONAI sliding window 224 x 224, overlap 1/2, same network", peer),
-        "segment, cold process, CPU": entry(cold, None, None),
-    }
-    if all(peaks):
-        found["segment, peak memory"] = entry(peaks, None, None, "GiB")
-    return found
+        times.append(time.perf_counter() - began)
+    return times, peaks
 
 
 def monai_sliding_window(bundle: model.Bundle, image: volume.Volume) -> np.ndarray:
@@ -164,11 +200,13 @@ def monai_sliding_window(bundle: model.Bundle, image: volume.Volume) -> np.ndarr
 
     from CSpineSegLib.model import engine, preprocess
 
-    slices, _ = preprocess.to_network(image, bundle.spacing)
+    slices, way = preprocess.to_network(image, bundle.spacing)
+    away = preprocess.neighbour(way.across, bundle.distance) if bundle.slices > 1 else 0
+    inputs = torch.from_numpy(preprocess.stack(slices, 0, len(slices), away))
     network = engine.network_of(bundle, torch.device("cpu"))
     inferer = SlidingWindowInferer(roi_size=(224, 224), sw_batch_size=4, overlap=0.5, mode="gaussian")
     with torch.inference_mode():
-        return inferer(torch.from_numpy(slices)[:, None], network).argmax(1).numpy()
+        return inferer(inputs, network).argmax(1).numpy()
 
 
 def peak_memory(command: list[str]) -> float | None:
@@ -201,7 +239,7 @@ def main() -> None:
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="cspineseg-bench-") as folder:
         path = exam(Path(folder))
-        mask = model.predict(model.load(jobs.DEFAULT_MODEL), volume.read(path), device="cpu").mask
+        mask = model.predict(model.load(jobs.DEFAULT_MODEL), volume.read(path), "cpu", anyway=True, quality=False).mask
         found |= bench_import(options.runs)
         found |= bench_files(path, options.runs)
         found |= bench_scene(path, mask, options.runs)
