@@ -150,15 +150,11 @@ def _equal_neighbours(values: np.ndarray, background: float) -> float:
     """Share of neighbouring voxels along all axes, both off the background, with equal values."""
     pairs = same = 0
     for axis in range(3):
-        first, second = (np.take(values, range(*ends), axis) for ends in _ends(values.shape[axis]))
+        first, second = (np.moveaxis(values, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
         inside = (first != background) & (second != background)
         pairs += np.count_nonzero(inside)
         same += np.count_nonzero(inside & (first == second))
     return same / pairs if pairs else 1.0
-
-
-def _ends(size: int) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (0, size - 1), (1, size)
 
 
 def _share(values: np.ndarray, low: float, high: float) -> float:
