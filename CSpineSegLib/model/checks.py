@@ -33,7 +33,7 @@ _BYTE = 256
 _MOSTLY_EQUAL, _NEARLY_ALL_EQUAL = 0.6, 0.9
 # Hounsfield units. Phase, subtraction and inversion-recovery MR images have negative values too, but no peak at air
 # together with one at soft tissue.
-_AIR, _SOFT_TISSUE, _PEAK = (-1100.0, -850.0), (-200.0, 300.0), 0.1
+_AIR, _SOFT_TISSUE, _PEAK = (-1060.0, -940.0), (-200.0, 300.0), 0.1
 
 _DIRECTIONS = {"L": "left-right", "R": "left-right", "A": "anterior-posterior", "P": "anterior-posterior"}
 ANYWAY = "--anyway segments it even so"
