@@ -18,7 +18,7 @@ from ..review.provenance import now, software
 from . import results
 from .results import Paths
 
-DEFAULT_MODEL = "cspine-phantom-2d"
+DEFAULT_MODEL = "cspine-phantom"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
 
-from CSpineSegLib import volume
+from CSpineSegLib import jobs, volume
 from CSpineSegLib.cli import main
 from CSpineSegLib.dataset import Dataset
 
@@ -299,7 +299,7 @@ def test_cuda_is_refused_where_there_is_none(said, sample_dataset):
     exam = first(sample_dataset)
     sentence = refused(said("segment", exam.stem, "--dataset", sample_dataset.root, "--device", "cuda"))
     assert "--device cpu" in sentence
-    assert not exam.predicted("cspine-phantom-2d").exists()
+    assert not exam.predicted(jobs.DEFAULT_MODEL).exists()
 
 
 def test_real_process_gives_the_same_exit_codes_and_help_has_examples(sample_dataset):

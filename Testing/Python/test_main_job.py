@@ -9,7 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from CSpineSegLib import session, volume
+from CSpineSegLib import jobs, session, volume
 from CSpineSegLib.cli import main
 from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.scene import Editor
@@ -66,7 +66,7 @@ def test_the_packaged_model_finds_a_plausible_spine_in_a_real_exam(dataset):
 
     assert main(["segment", STEM, "--dataset", str(dataset), "--device", "cpu", "--json"]) == 0
     exam = Dataset.open(dataset).exam(STEM)
-    mask = volume.read_mask(exam.predicted("cspine-phantom-2d"))
+    mask = volume.read_mask(exam.predicted(jobs.DEFAULT_MODEL))
     middle = mask.array[:, :, 6]
     # C2 to T5 lie in this field of view: ten bodies with nine or ten discs between and below them.
     discs, count = ndimage.label(middle == 2)
