@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ..phantom import Anatomy
+from ..phantom import Anatomy, Geometry
+from . import scans
 
 SPACING = 0.5
 ROWS, COLUMNS = 520, 400
@@ -55,6 +56,14 @@ def stack(seed: int) -> np.ndarray:
     return result
 
 
+def draw(seed: int) -> np.ndarray | Geometry:
+    """What the bank holds for a seed: tissue for random contrasts (even seeds, see `stack`) or a traced person for
+    physical ones (odd seeds, see `scans`)."""
+    if seed % 2 == 0:
+        return stack(seed)
+    return scans.traced(seed, layers(np.random.default_rng([seed, 3])))
+
+
 class Bank:
     """Stacks by seed, kept in a folder of compressed files and, the latest, in memory.
 
@@ -68,25 +77,28 @@ class Bank:
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._kept = kept
-        self._memory: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._memory: OrderedDict[int, np.ndarray | Geometry] = OrderedDict()
 
-    def get(self, seed: int) -> np.ndarray:
-        """The stack of a seed, drawn if it is not there yet; see `stack`."""
+    def get(self, seed: int) -> np.ndarray | Geometry:
+        """What belongs to a seed, drawn if it is not there yet; see `draw`."""
         if seed not in self._memory:
             self._memory[seed] = self._load(seed)
             while len(self._memory) > self._kept:
                 self._memory.popitem(last=False)
         return self._memory[seed]
 
-    def _load(self, seed: int) -> np.ndarray:
+    def _load(self, seed: int) -> np.ndarray | Geometry:
         path = self.folder / f"{seed}.npz"
         if path.exists():
             with np.load(path) as stored:
-                return stored["stack"]
-        drawn = stack(seed)
+                return stored["stack"] if "stack" in stored else scans.unpack(stored)
+        drawn = draw(seed)
         partial = path.with_suffix(".part")
         with partial.open("wb") as stream:
-            np.savez_compressed(stream, stack=drawn)
+            if isinstance(drawn, Geometry):
+                stream.write(scans.pack(drawn))
+            else:
+                np.savez_compressed(stream, stack=drawn)
         partial.replace(path)
         return drawn
 

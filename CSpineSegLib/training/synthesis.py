@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..phantom import Geometry
 from ..phantom.tissue import label_table, spared_table
-from . import artefacts, bank, contrast
+from . import artefacts, bank, contrast, scans
 
 SPACING = 0.7
 # What the network is shown of every slice: its neighbours too.
@@ -20,7 +21,7 @@ ALONE = 0.15
 EMPTY = 0.03
 # Patch sizes (pixels) and stacks; each stack gives TARGETS samples. The network meets whole slices later; several sizes
 # keep its instance norms honest. About 0.13 M pixels each.
-PATCHES = ((128, 4), (160, 3), (192, 2), (256, 1))
+PATCHES = ((128, 4), (160, 3), (192, 2), (256, 1), (320, 1))
 TARGETS = 2
 
 # Positions within a pixel (rows, columns; pixels) at which each layer is sampled: six samples make a voxel.
@@ -36,12 +37,15 @@ class Batch:
     weights: np.ndarray
 
 
-def _sampling(rng: np.random.Generator, generator, labelled: np.ndarray, size: int):
-    """Where the pixels of a patch lie in the bank's slices: rows and columns (size, size), in bank pixels."""
+def _sampling(rng: np.random.Generator, generator, labelled: np.ndarray, size: int, sides, spacing: float):
+    """Where the pixels of a patch lie in slices of `sides` (rows, columns) pixels of `spacing` mm.
+
+    `labelled` (rows / 8, columns / 8): what most patches are centred on. Returns rows and columns (size, size), pixels.
+    """
     import torch
     from torch.nn.functional import interpolate
 
-    step = SPACING / bank.SPACING
+    step, sides = SPACING / spacing, np.array(sides)
     scale = math.exp(rng.normal(0, 0.15))
     if rng.random() < 0.06:
         scale *= rng.uniform(0.6, 0.8)
@@ -50,16 +54,16 @@ def _sampling(rng: np.random.Generator, generator, labelled: np.ndarray, size: i
     rows, columns = np.nonzero(labelled)
     if len(rows) and rng.random() < 0.85:
         pick = rng.integers(len(rows))
-        centre = np.array([rows[pick], columns[pick]]) * 8 + rng.uniform(-70, 70, 2)
+        centre = np.array([rows[pick], columns[pick]]) * 8 + rng.uniform(-35, 35, 2) / spacing
     else:
-        centre = rng.uniform([60, 60], [bank.ROWS - 60, bank.COLUMNS - 60])
+        centre = rng.uniform(30 / spacing, sides - 30 / spacing)
     # Beyond the drawing there is nothing to learn from: the patch stays on it as far as it fits.
-    reach = np.minimum(0.45 * size * step * scale, np.array([bank.ROWS, bank.COLUMNS]) / 2)
-    centre = np.clip(centre, reach, np.array([bank.ROWS, bank.COLUMNS]) - reach)
+    reach = np.minimum(0.45 * size * step * scale, sides / 2)
+    centre = np.clip(centre, reach, sides - reach)
     axis = (torch.arange(size) - size / 2 + 0.5) * step * scale
     v, u = torch.meshgrid(axis * stretch, axis, indexing="ij")
     cosine, sine = math.cos(angle), math.sin(angle)
-    bend = torch.randn(1, 2, 5, 5, generator=generator) * rng.uniform(0, 5) * size / 192
+    bend = torch.randn(1, 2, 5, 5, generator=generator) * rng.uniform(0, 2.5) / spacing * size / 192
     bend = interpolate(bend, size=(size, size), mode="bicubic", align_corners=True)[0]
     row = cosine * v - sine * u + float(centre[0]) + bend[0]
     column = sine * v + cosine * u + float(centre[1]) + bend[1]
@@ -104,31 +108,25 @@ def _labels(tissue: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (decided & 3).astype(np.int64), (decided < 4).astype(np.float32)
 
 
-def sample(stack: np.ndarray, rng: np.random.Generator, size: int, targets: int = TARGETS):
-    """Samples from a person's stack: images (targets, CONTEXT, P, P), labels and weights (targets, P, P), as arrays.
+def sample(drawn: np.ndarray | Geometry, rng: np.random.Generator, size: int, targets: int = TARGETS):
+    """Samples of a person: images (targets, CONTEXT, P, P), labels and weights (targets, P, P), as arrays.
 
-    The targets are neighbours in one imaginary scan. Now and then the scan ends at a target, which then is its own
-    neighbour, as the outermost slices of an exam are.
+    `drawn` is what the bank holds. The targets are neighbours in one imaginary scan. Now and then the scan ends at a
+    target, which then is its own neighbour, as the outermost slices of an exam are.
     """
     import torch
 
     from ..model.preprocess import normalise
 
     generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
-    if rng.random() < 0.5:
-        stack = stack[::-1, ::-1]
-    ends = rng.random() < 0.12
+    mirrored, ends = rng.random() < 0.5, rng.random() < 0.12
     count = targets + (1 if ends else 2)
-    first = int(rng.integers(0, len(stack) - count + 1))
-    stack = stack[first : first + count]
-    middle = label_table()[stack[count // 2, 1, ::8, ::8]]
-    row, column = _sampling(rng, generator, middle, size)
-    if rng.random() < EMPTY:
-        stack = np.zeros_like(stack)
-    shifts = rng.normal(0, 0.5, (count, 2)) if rng.random() < 0.3 else None
-    tissue = _lookup(stack, row, column, shifts)
-    labels, weights = _labels(tissue)
-    images = artefacts.scan(contrast.paint(tissue, rng, generator), rng, generator, SPACING)
+    first = int(rng.integers(0, bank.SLICES - count + 1))
+    if isinstance(drawn, np.ndarray):
+        whole = drawn[::-1, ::-1] if mirrored else drawn
+        images, labels, weights = _imagined(whole[first : first + count], rng, generator, size)
+    else:
+        images, labels, weights = _scanned(scans.neighbours_of(drawn, first, count, mirrored), rng, generator, size)
     if rng.random() < 0.25:
         images, labels = _restrict(images, labels, rng, size)
     images = normalise(images)
@@ -140,6 +138,36 @@ def sample(stack: np.ndarray, rng: np.random.Generator, size: int, targets: int 
     if rng.random() < ALONE:
         around = np.repeat(centres[:, None], CONTEXT, axis=1)
     return images[around], labels[centres], weights[centres]
+
+
+def _imagined(stack: np.ndarray, rng: np.random.Generator, generator, size: int):
+    """Images, labels and weights (S, P, P) of tissue (S, LAYERS, rows, columns), in a contrast that nobody has seen."""
+    middle = label_table()[stack[len(stack) // 2, 1, ::8, ::8]]
+    row, column = _sampling(rng, generator, middle, size, (bank.ROWS, bank.COLUMNS), bank.SPACING)
+    if rng.random() < EMPTY:
+        stack = np.zeros_like(stack)
+    shifts = rng.normal(0, 0.5, (len(stack), 2)) if rng.random() < 0.3 else None
+    tissue = _lookup(stack, row, column, shifts)
+    labels, weights = _labels(tissue)
+    return artefacts.scan(contrast.paint(tissue, rng, generator), rng, generator, SPACING), labels, weights
+
+
+def _scanned(geometry: Geometry, rng: np.random.Generator, generator, size: int):
+    """Images, labels and weights (S, P, P) of a traced person, scanned anew."""
+    import torch
+    from torch.nn.functional import grid_sample
+
+    image, pixel = scans.scan(geometry, rng), float(geometry.grid.spacing[1])
+    sides = image.shape[1:]
+    middle = geometry.mask[len(image) // 2, ::8, ::8]
+    row, column = _sampling(rng, generator, middle, size, sides, pixel)
+    grid = torch.stack([(2 * column + 1) / sides[1] - 1, (2 * row + 1) / sides[0] - 1], -1).float()
+    truth = [geometry.mask == 1, geometry.mask == 2, geometry.spared]
+    maps = torch.from_numpy(np.stack([image, *truth], axis=1).astype(np.float32))
+    maps = grid_sample(maps, grid[None].expand(len(image), -1, -1, -1), padding_mode="zeros", align_corners=False)
+    images, bodies, discs, spared = maps.numpy().transpose(1, 0, 2, 3)
+    labels = np.stack([1 - bodies - discs, bodies, discs]).argmax(0)
+    return np.ascontiguousarray(images), labels.astype(np.int64), (spared < 0.25).astype(np.float32)
 
 
 def _restrict(images: np.ndarray, labels: np.ndarray, rng: np.random.Generator, size: int):

@@ -14,7 +14,7 @@ from CSpineSegLib.model import networks
 from CSpineSegLib.phantom.tissue import COUNT, Tissue
 from CSpineSegLib.progress import Progress
 from CSpineSegLib.training import __main__ as command
-from CSpineSegLib.training import bank, beginning, contrast, feeder, losses, synthesis, trainer
+from CSpineSegLib.training import bank, beginning, contrast, feeder, losses, scans, synthesis, trainer
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
@@ -76,6 +76,56 @@ def test_the_bank_reads_back_what_it_drew(people):
     stored = bank.Bank(people.folder).get(feeder.FIRST)
     assert stored.shape == (bank.SLICES, bank.LAYERS, bank.ROWS, bank.COLUMNS)
     np.testing.assert_array_equal(stored, people.get(feeder.FIRST))
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("traced")
+    return folder, bank.Bank(folder).get(feeder.FIRST + 1)
+
+
+def test_odd_seeds_are_traced_persons_and_read_back_as_they_were(traced):
+    folder, geometry = traced
+    stored = bank.Bank(folder).get(feeder.FIRST + 1)
+    assert stored.grid.shape == geometry.grid.shape and stored.axes == geometry.axes and stored.wear == geometry.wear
+    for name in ("code", "mixed", "samples", "mask", "levels", "spared", "front"):
+        np.testing.assert_array_equal(getattr(stored, name), getattr(geometry, name))
+    np.testing.assert_array_equal(
+        scans.scan(stored, np.random.default_rng(3)), scans.scan(geometry, np.random.default_rng(3))
+    )
+
+
+def test_neighbouring_slices_of_a_traced_person_are_those_of_the_whole(traced):
+    geometry = traced[1]
+    table = np.random.default_rng(0).uniform(0, 900, COUNT * 256).astype(np.float32)
+    whole = geometry.average(table)
+    some = scans.neighbours_of(geometry, 1, 3, mirrored=False)
+    np.testing.assert_array_equal(some.average(table), whole[1:4])
+    np.testing.assert_array_equal(some.mask, geometry.mask[1:4])
+    np.testing.assert_allclose(some.grid.affine[:3, 3], (geometry.grid.affine @ [1, 0, 0, 1])[:3])
+    turned = scans.neighbours_of(geometry, 1, 3, mirrored=True)
+    np.testing.assert_array_equal(turned.average(table), whole[1:4][::-1])
+    np.testing.assert_array_equal(turned.spared, geometry.spared[1:4][::-1])
+
+
+def test_scans_of_a_traced_person_differ(traced):
+    first, second = (synthesis.sample(traced[1], np.random.default_rng(seed), 96) for seed in (0, 1))
+    for images, labels, weights in (first, second):
+        assert images.shape == (synthesis.TARGETS, synthesis.CONTEXT, 96, 96) and np.isfinite(images).all()
+        assert labels.shape == weights.shape == (synthesis.TARGETS, 96, 96)
+    assert not np.array_equal(first[0], second[0])
+
+
+def test_labels_of_a_traced_person_follow_the_image_through_every_deformation(traced, monkeypatch):
+    monkeypatch.setattr(scans, "scan", lambda geometry, rng: (geometry.mask == 1).astype(np.float32))
+    seen = 0
+    for seed in range(4):
+        generator = torch.Generator().manual_seed(seed)
+        images, labels, _ = synthesis._scanned(traced[1], np.random.default_rng(seed), generator, 128)
+        # Of three, the share of bodies is largest wherever it is over one half, and never where it is under a third.
+        assert (labels[images > 0.5] == 1).all() and (labels[images < 0.33] != 1).all()
+        seen += int((images > 0.5).sum())
+    assert seen > 1000
 
 
 def test_stacks_lie_where_bodies_are_and_where_none_is_left():
