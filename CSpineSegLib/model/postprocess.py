@@ -90,11 +90,11 @@ def clean(
                 entry["probability"] = round(float(own.mean(dtype=np.float64)), 3)
             removed.append(entry)
             labels[tuple((index + low).T)] = 0
-    for entries, what in ((filled, "filled: holes"), (removed, "removed: specks outside the spine")):
+    for entries, noun, rest, verb in ((filled, "hole", "", "filled"), (removed, "speck", " outside the spine", "removed")):
         if entries:
-            verb, noun = what.split(": ")
-            total = sum(entry["mm3"] for entry in entries)
-            notes.append(f"{len(entries)} {noun} ({total:.0f} mm3) {'were' if len(entries) > 1 else 'was'} {verb}.")
+            total, many = sum(entry["mm3"] for entry in entries), len(entries) > 1
+            subject = f"{len(entries)} {noun}{'s' if many else ''}{rest} ({total:.0f} mm3)"
+            notes.append(f"{subject} {'were' if many else 'was'} {verb}.")
     return Cleaned(labels, removed, filled, notes)
 
 
