@@ -90,7 +90,8 @@ def clean(
                 entry["probability"] = round(float(own.mean(dtype=np.float64)), 3)
             removed.append(entry)
             labels[tuple((index + low).T)] = 0
-    for entries, noun, rest, verb in ((filled, "hole", "", "filled"), (removed, "speck", " outside the spine", "removed")):
+    told = (filled, "hole", "", "filled"), (removed, "speck", " outside the spine", "removed")
+    for entries, noun, rest, verb in told:
         if entries:
             total, many = sum(entry["mm3"] for entry in entries), len(entries) > 1
             subject = f"{len(entries)} {noun}{'s' if many else ''}{rest} ({total:.0f} mm3)"
