@@ -126,7 +126,7 @@ def to_network(vol: Volume, spacing: float = SPACING) -> tuple[np.ndarray, Way]:
         _network_size(shape[1], columns, spacing),
     )
     way = Way(shape, (rows, columns), (height, width), (row_mm, column_mm), across)
-    return normalise(_resize(slices, shape, way.spacing, way.network_shape, way.network_spacing)), way
+    return normalise(resize(slices, shape, way.spacing, way.network_shape, way.network_spacing)), way
 
 
 def from_network(maps: np.ndarray, way: Way) -> np.ndarray:
@@ -134,7 +134,7 @@ def from_network(maps: np.ndarray, way: Way) -> np.ndarray:
 
     The result is oriented as :data:`ORIENTATION`; :func:`CSpineSegLib.volume.restore` takes it to the image's own.
     """
-    return _resize(maps, way.network_shape, way.network_spacing, way.shape, way.spacing)
+    return resize(maps, way.network_shape, way.network_spacing, way.shape, way.spacing)
 
 
 def normalise(array: np.ndarray) -> np.ndarray:
@@ -176,14 +176,14 @@ def _network_size(size: int, spacing: float, wanted: float) -> tuple[int, float]
     return max(1, round(size * spacing / wanted)), wanted
 
 
-def _resize(
+def resize(
     maps: np.ndarray,
     shape: tuple[int, int],
     spacing: tuple[float, float],
     new_shape: tuple[int, int],
     new_spacing: tuple[float, float],
 ) -> np.ndarray:
-    """Maps (..., rows, columns) at another in-plane spacing, one axis after the other."""
+    """Maps (..., rows, columns) interpolated at another in-plane spacing, one axis after the other; same centre."""
     if (shape, spacing) == (new_shape, new_spacing):
         return maps
     rows, columns = (interpolation(*line) for line in zip(shape, spacing, new_shape, new_spacing, strict=True))

@@ -62,8 +62,8 @@ def _scaled(spacing: float) -> Callable[[np.ndarray, preprocess.Way, Forward], n
     def view(slices: np.ndarray, way: preprocess.Way, forward: Forward) -> np.ndarray:
         fine, mm = way.network_shape, way.network_spacing
         coarse = tuple(max(1, round(size * step / spacing)) for size, step in zip(fine, mm, strict=True))
-        there = resize(slices, fine, mm, coarse, (spacing, spacing))
-        return resize(forward(there), coarse, (spacing, spacing), fine, mm)
+        there = preprocess.resize(slices, fine, mm, coarse, (spacing, spacing))
+        return preprocess.resize(forward(there), coarse, (spacing, spacing), fine, mm)
 
     return view
 
@@ -86,19 +86,6 @@ VIEWS: dict[str, Callable[[np.ndarray, preprocess.Way, Forward], np.ndarray]] = 
     "dark": _gamma(1.5),
     "bright": _gamma(0.67),
 }
-
-
-def resize(
-    maps: np.ndarray,
-    shape: tuple[int, int],
-    spacing: tuple[float, float],
-    new_shape: tuple[int, int],
-    new_spacing: tuple[float, float],
-) -> np.ndarray:
-    """Maps (..., rows, columns) interpolated linearly at another in-plane spacing, float32."""
-    lines = zip(shape, spacing, new_shape, new_spacing, strict=True)
-    rows, columns = (preprocess.interpolation(*line) for line in lines)
-    return np.matmul(np.matmul(rows, maps), columns.T)
 
 
 def look_again(

@@ -22,7 +22,7 @@ def weights(bundle: Bundle, fresh: dict[str, Any]) -> dict[str, Any]:
     """
     import torch
 
-    stored = engine.network_of(bundle, "cpu").state_dict()
+    stored = engine.weights_of(bundle)
     if set(stored) != set(fresh):
         raise InputError(f"The model {bundle.name} is another network than the one to train; start without it.")
     result = {}
