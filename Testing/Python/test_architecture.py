@@ -25,11 +25,12 @@ ARROWS = {
     "evaluation": {"spine"},
     "review": {"evaluation"},
     "model": {"dataset"},
-    "training": {"model"},
+    "training": {"model", "review"},
     "jobs": {"review", "model"},
+    "worker": {"jobs"},  # the process that jobs start and speak with
     "scene": {},
     "session": {"jobs", "scene"},  # one exam open in a scene, for the module, the console and scripts
-    "cli": {"session"},
+    "cli": {"session", "training"},
 }
 # The leaves among themselves.
 LEAF_ARROWS = {
@@ -268,6 +269,7 @@ def house(tmp_path):
         ("jobs/segment.py", "from .. import scene"),
         ("jobs/segment.py", "from ..cli import main"),
         ("jobs/segment.py", "from ..training import train"),
+        ("jobs/segment.py", "from ..worker import main"),
         ("errors.py", "from . import files"),
         ("volume/grid.py", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from ..dataset import Exam"),
         ("__init__.py", "from . import jobs"),
