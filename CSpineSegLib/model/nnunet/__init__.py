@@ -1,0 +1,1 @@
+"""nnU-Net's models, imported as data and run without nnU-Net."""
