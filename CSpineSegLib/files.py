@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -20,7 +21,10 @@ from typing import Any
 from .errors import InputError, WriteError
 
 _TEMPORARY = re.compile(r"^\.cspineseg\.[0-9a-f]{12}\.cspineseg-tmp$")
+_TEMPORARY_FOLDER = re.compile(r"^\.cspineseg\.[0-9a-f]{12}\.cspineseg-folder$")
 STALE_SECONDS = 3600.0
+_OWNERS = {os.getpid(): secrets.token_hex(4)}
+_COUNT = itertools.count()
 MAX_NAME_BYTES = 255
 
 
@@ -56,7 +60,7 @@ def write_verified(
     path = Path(path)
     check_name(path)
     # Short and independent of the target, so that a target of 255 bytes still has a valid temporary neighbour.
-    temporary = path.parent / f".cspineseg.{secrets.token_hex(6)}.cspineseg-tmp"
+    temporary = path.parent / f".cspineseg.{owner()}{next(_COUNT) % 65536:04x}.cspineseg-tmp"
     with _explained(path):
         made = [folder for folder in path.parents if not folder.exists()]
     done = claimed = False
@@ -124,20 +128,118 @@ def read_json(path: Path | str) -> Any:
         raise InputError(f"{path} is not a readable JSON file ({error}).") from None
 
 
-def sweep(folder: Path | str, older_than: float = STALE_SECONDS) -> list[Path]:
-    """Remove temporary files under `folder` that no living writer can own any more, and return them.
+def owner() -> str:
+    """Eight digits with which the names of this process's temporary files begin: see :func:`sweep`."""
+    return _OWNERS.setdefault(os.getpid(), secrets.token_hex(4))
+
+
+def sweep(
+    folder: Path | str, older_than: float = STALE_SECONDS, *, owned_by: str = "", deep: bool = True
+) -> list[Path]:
+    """Remove temporary files in `folder` that no living writer can own any more, and return them.
 
     A write takes seconds, so a temporary file untouched for `older_than` seconds was left by a killed process.
+
+    Parameters
+    ----------
+    owned_by : only those of the process whose :func:`owner` it is; once that has ended, `older_than` can be 0.
+    deep : also in the folders below.
     """
     removed = []
     limit = time.time() - older_than
-    folder = Path(folder)
-    for candidate in folder.rglob(".cspineseg.*.cspineseg-tmp") if folder.is_dir() else ():
+    folder, pattern = Path(folder), f".cspineseg.{owned_by}*.cspineseg-tmp"
+    for candidate in (folder.rglob if deep else folder.glob)(pattern) if folder.is_dir() else ():
         with contextlib.suppress(FileNotFoundError):
             if _TEMPORARY.match(candidate.name) and candidate.stat().st_mtime <= limit:
                 candidate.unlink()
                 removed.append(candidate)
     return removed
+
+
+@contextlib.contextmanager
+def build_folder(target: Path | str, *, replace: bool = False) -> Iterator[Path]:
+    """A new empty folder beside `target` to write files into; when the block ends it takes the target's place.
+
+    If the block raises, the new folder is removed and nothing else changes. A former target is removed only after the
+    new one is in place. Folders that killed processes left beside the target more than an hour ago are removed.
+
+    Parameters
+    ----------
+    target : the folder to be; its parent is made if it is missing.
+    replace : whether it may exist already.
+
+    Raises
+    ------
+    FileExistsError : it exists and `replace` is not set. WriteError : it could not be put in place.
+    """
+    target = Path(target)
+    check_name(target)
+    if not replace and os.path.lexists(target):
+        raise FileExistsError(str(target))
+    temporary, former = (target.parent / f".cspineseg.{secrets.token_hex(6)}.cspineseg-folder" for _ in range(2))
+    made = [folder for folder in target.parents if not folder.exists()]
+    done = False
+    try:
+        with _explained(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            _sweep_folders(target.parent)
+            temporary.mkdir()
+        yield temporary
+        with _explained(target):
+            _exchange(temporary, target, former, replace)
+        done = True
+    finally:
+        _remove_tree(temporary)
+        _remove_tree(former)
+        if not done:
+            with contextlib.suppress(OSError):
+                for folder in made:
+                    folder.rmdir()
+    _sync_folder(target.parent)
+
+
+def remove_folder(target: Path | str) -> None:
+    """Remove a folder with all that is in it: first its name, at once, then the rest. WriteError if it stays."""
+    target = Path(target)
+    former = target.parent / f".cspineseg.{secrets.token_hex(6)}.cspineseg-folder"
+    try:
+        _replace(target, former)
+    except OSError as error:
+        raise WriteError(f"{target} could not be removed ({error.strerror or error}); close what uses it.") from error
+    _remove_tree(former)
+
+
+def _exchange(temporary: Path, target: Path, former: Path, replace: bool) -> None:
+    """Put `temporary` at `target`; what was there goes to `former`, and comes back if that fails."""
+    moved = replace and os.path.lexists(target)
+    if moved:
+        _replace(target, former)
+    elif os.path.lexists(target):
+        raise FileExistsError(17, "it exists by now", str(target))
+    try:
+        _replace(temporary, target)
+    except OSError:
+        if moved:
+            _replace(former, target)
+        raise
+
+
+def _sweep_folders(parent: Path) -> None:
+    """Remove what killed processes left of :func:`build_folder`: folders in which nothing was written for an hour."""
+    limit = time.time() - STALE_SECONDS
+    for candidate in parent.iterdir():
+        with contextlib.suppress(OSError):
+            if _TEMPORARY_FOLDER.match(candidate.name) and all(
+                path.lstat().st_mtime <= limit for path in (candidate, *candidate.rglob("*"))
+            ):
+                _remove_tree(candidate)
+
+
+def _remove_tree(folder: Path) -> None:
+    import shutil
+
+    # What is left of a folder that was replaced, because somebody reads it, is swept later.
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_name(path: Path) -> None:

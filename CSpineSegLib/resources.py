@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 from .errors import InputError
@@ -24,3 +26,21 @@ def root() -> Path:
 def path(*parts: str) -> Path:
     """A file or folder under `Resources`; it need not exist."""
     return root().joinpath(*parts)
+
+
+def user_data(*parts: str) -> Path:
+    """A file or folder in this user's data folder for CSpineSeg; it need not exist.
+
+    %LOCALAPPDATA% on Windows, ~/Library/Application Support on macOS, $XDG_DATA_HOME or ~/.local/share elsewhere: kept
+    when the extension or the package is updated. InputError if the system names no home for the user.
+    """
+    variable = {"win32": "LOCALAPPDATA", "darwin": None}.get(sys.platform, "XDG_DATA_HOME")
+    given = os.environ.get(variable, "") if variable else ""
+    if given and Path(given).is_absolute():
+        return Path(given, "CSpineSeg", *parts)
+    usual = {"win32": ("AppData", "Local"), "darwin": ("Library", "Application Support")}
+    try:
+        home = Path.home()
+    except RuntimeError as error:
+        raise InputError(f"There is no home folder for the user's data ({error}); set CSPINESEG_MODELS.") from None
+    return home.joinpath(*usual.get(sys.platform, (".local", "share")), "CSpineSeg", *parts)

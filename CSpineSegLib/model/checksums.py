@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path, PurePosixPath
 
@@ -18,12 +19,20 @@ _LITTER = {".DS_Store", "Thumbs.db", "desktop.ini", SUMS}
 def seal(folder: Path | str) -> str:
     """List every file of a bundle folder with its SHA-256 in SHA256SUMS; returns the SHA-256 of that list."""
     folder = Path(folder)
-    lines = [f"{files.sha256(folder / name)}  {name}\n" for name in _present(folder)]
+    lines = [f"{files.sha256(folder / name)}  {name}\n" for name in _present(folder, None)]
     return files.write_verified(folder / SUMS, "".join(lines).encode("utf-8"))
 
 
-def verify(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
+def verify(
+    folder: Path, required: tuple[str, ...], *, apart: str | None = None, unread: str | None = None
+) -> dict[str, str]:
     """Check every file of a bundle; returns {path within the bundle: SHA-256}.
+
+    Parameters
+    ----------
+    required : files that must be listed.
+    apart : a folder of the bundle that is none of its business, for instance a cache.
+    unread : a folder of the bundle whose files are only checked for being there.
 
     Raises
     ------
@@ -33,26 +42,43 @@ def verify(folder: Path, required: tuple[str, ...]) -> dict[str, str]:
     for name in required:
         if name not in known:
             raise ModelError(f"The model in {folder} is incomplete: {SUMS} does not list {name}; install it again.")
-    for name, expected in known.items():
+    whole = [name for name in known if unread is None or not name.startswith(f"{unread}/")]
+    for name, found in _digests(folder, whole).items():
         path = folder / name
-        try:
-            found = files.sha256(path)
-        except FileNotFoundError:
-            raise ModelError(f"{path} is missing from the model; install it again.") from None
-        except OSError as error:
-            raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from None
-        if found != expected:
+        if isinstance(found, FileNotFoundError):
+            raise ModelError(f"{path} is missing from the model; install it again.")
+        if isinstance(found, OSError):
+            raise ModelError(f"{path} cannot be read ({found.strerror or found}).")
+        if found != known[name]:
             raise ModelError(f"{path} was changed or damaged: its SHA-256 is not the one in {SUMS}; install it again.")
-    for name in _present(folder):
+    for name in known:
+        if not (folder / name).is_file():
+            raise ModelError(f"{folder / name} is missing from the model; install it again.")
+    for name in _present(folder, apart):
         if name not in known:
             raise ModelError(f"{folder / name} does not belong to the model: {SUMS} does not list it; remove it.")
     return known
 
 
-def _present(folder: Path) -> list[str]:
-    """Files of a bundle, as paths with "/" relative to it, in order."""
+def _digests(folder: Path, names: list[str]) -> dict[str, str | OSError]:
+    """SHA-256 of files, or why one could not be read; some at a time, because the weights of five folds are many."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def digest(name: str) -> str | OSError:
+        try:
+            return files.sha256(folder / name)
+        except OSError as error:
+            return error
+
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
+        return dict(zip(names, pool.map(digest, names), strict=True))
+
+
+def _present(folder: Path, apart: str | None) -> list[str]:
+    """Files of a bundle except in `apart`, as paths with "/" relative to it, in order."""
     found = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.name not in _LITTER)
-    return sorted(path.as_posix() for path in found if not path.name.endswith(".cspineseg-tmp"))
+    kept = (path for path in found if not path.name.endswith(".cspineseg-tmp") and path.parts[0] != apart)
+    return sorted(path.as_posix() for path in kept)
 
 
 def listed(folder: Path) -> dict[str, str]:
