@@ -1,25 +1,24 @@
-"""Bundles on disk: found by name or folder, checked file by file, opened as data alone. Needs no torch."""
+"""Models on disk: found by name or folder, checked file by file, opened as data alone. Needs no torch."""
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from .. import anatomy, resources
-from ..errors import ModelError
+from ..errors import InputError, ModelError
 from . import calibration, networks, preprocess
 from .calibration import Calibration
 from .checksums import verify
 from .exporting import CONVERTED, CONVERTED_WEIGHTS, INFERENCE, METADATA, REQUIRED, WEIGHTS, amend, check_name, export
+from .nnunet import store
+from .nnunet.store import Imported
 
-__all__ = ["Bundle", "amend", "available", "export", "folders", "load", "survey"]
-
-# A folder of the user's own models, searched before the packaged ones.
-VARIABLE = "CSPINESEG_MODELS"
+__all__ = ["Bundle", "Imported", "amend", "available", "export", "folders", "load", "survey"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,8 +58,8 @@ class Bundle:
         return CONVERTED in self.sums
 
 
-def load(name_or_folder: str | Path) -> Bundle:
-    """Open a bundle by name ("cspine-phantom") or by folder.
+def load(name_or_folder: str | Path) -> Bundle | Imported:
+    """Open a bundle or an imported model by name ("cspine-phantom") or by folder.
 
     Raises
     ------
@@ -68,6 +67,10 @@ def load(name_or_folder: str | Path) -> Bundle:
         preprocessing that this version does not know, or an expression in the network's definition.
     """
     folder = _find(name_or_folder)
+    return store.load(folder) if store.is_imported(folder) else _load(folder)
+
+
+def _load(folder: Path) -> Bundle:
     sums = verify(folder, REQUIRED)
     if (CONVERTED in sums) != (CONVERTED_WEIGHTS in sums):
         raise ModelError(f"{folder} has only half of its converted form, {CONVERTED}; export the model again.")
@@ -106,33 +109,37 @@ def load(name_or_folder: str | Path) -> Bundle:
     )
 
 
-def available() -> list[Bundle]:
-    """All usable bundles, the user's own first; :func:`survey` also tells about the damaged ones."""
+def available() -> list[Bundle | Imported]:
+    """All usable models, the user's own first; :func:`survey` also tells about the damaged ones."""
     return survey()[0]
 
 
-def survey() -> tuple[list[Bundle], list[str]]:
-    """Usable bundles, and a sentence for each folder that looks like a bundle and cannot be used."""
+def survey() -> tuple[list[Bundle | Imported], list[str]]:
+    """Usable models, and a sentence for each folder that looks like one and cannot be used.
+
+    The weights of imported models, which can be some gigabytes, are only checked for being there in full length.
+    """
     found, problems = [], []
     for folder in folders():
         try:
-            found.append(load(folder))
+            found.append(store.load(folder, weights=False) if store.is_imported(folder) else _load(folder))
         except ModelError as error:
             problems.append(str(error))
     return found, problems
 
 
 def folders() -> list[Path]:
-    """Folders that hold a bundle: those in the folder named by CSPINESEG_MODELS, then the packaged ones."""
-    own = os.environ.get(VARIABLE)
-    roots = [Path(own)] if own else []
-    roots.append(resources.path("Models"))
+    """Folders that hold a model: those in :func:`nnunet.store.user_folder`, then the packaged ones."""
+    roots = [resources.path("Models")]
+    # A system without a home folder for this user has no models of the user either.
+    with contextlib.suppress(InputError):
+        roots.insert(0, store.user_folder())
     return [
         folder
         for root in roots
         if root.is_dir()
         for folder in sorted(root.iterdir())
-        if (folder / "configs").is_dir() or (folder / "models").is_dir()
+        if not folder.name.startswith(".") and ((folder / "configs").is_dir() or (folder / "models").is_dir())
     ]
 
 

@@ -155,12 +155,13 @@ def write(
     name: str,
     plans: Mapping[str, Any],
     dataset: Mapping[str, Any],
-    weights: Mapping[tuple[str, Fold], Mapping[str, Any] | Callable[[], Mapping[str, Any]]],
+    weights: Mapping[tuple[str, Fold], Mapping[str, Any] | Callable[[Progress], Mapping[str, Any]]],
     *,
     orientation: str,
     mirroring: Mapping[str, Iterable[int]] | None = None,
     about: Mapping[str, Any] | None = None,
     notes: Sequence[str] = (),
+    told: Callable[[], Mapping[str, Any]] | None = None,
     replace: bool = False,
     progress: Progress | None = None,
 ) -> Imported:
@@ -170,11 +171,13 @@ def write(
     ----------
     root : for instance :func:`user_folder`. name : letters, digits, "-", "_" and "." only.
     plans, dataset : contents of nnU-Net's plans.json and dataset.json.
-    weights : {(configuration, fold): the checkpoint's network_weights, or a function that reads them}. Only what
-        inference needs of them is kept, each tensor once, in the type it came in.
+    weights : {(configuration, fold): the checkpoint's network_weights, or a function of a Progress that reads them}.
+        Only what inference needs of them is kept, each tensor once, in the type it came in.
     orientation : see :class:`Imported`. mirroring : {configuration: axes}; by default all axes of the patch.
     about : further entries of the metadata, plain JSON values.
     notes : sentences for who uses it.
+    told : called when all weights were read; gives entries of the metadata, "mirroring" and "notes" among them, that
+        replace those above.
     replace : an imported model of this name.
 
     Raises
@@ -182,31 +185,26 @@ def write(
     ModelError : the plans or weights cannot be used, or the name is taken. WriteError : it could not be written.
     """
     progress = progressing.ensure(progress)
-    target, orientation = Path(root) / check_name(name), check_orientation(orientation)
-    if os.path.lexists(target) and (not replace or not is_imported(target)):
-        advice = "give --force to replace it, or another --name" if is_imported(target) else "choose another --name"
-        raise ModelError(f"There is already a {name} in {root}; {advice}.")
+    target, orientation = free_target(root, name, replace=replace), check_orientation(orientation)
     configurations = tuple(one for one in reading.CONFIGURATIONS if one in {key for key, _ in weights})
     read = reading.read(plans, dataset, configurations)
-    flips = {one: tuple(range(len(read.configurations[one].patch_size))) for one in configurations}
-    flips |= {one: tuple(sorted(axes)) for one, axes in (mirroring or {}).items()}
-    _check_mirroring(flips, read, "The model")
-    stored = dict(zip(("plans", "dataset"), reading.describe(read), strict=True))
+    flips = {one: list(range(len(read.configurations[one].patch_size))) for one in configurations}
     metadata = {
         "schema": SCHEMA,
         "format": FORMAT,
         "name": name,
         "labels": LABELS,
         "orientation": orientation,
-        "mirroring": {one: list(axes) for one, axes in flips.items()},
+        "mirroring": flips | {one: sorted(axes) for one, axes in (mirroring or {}).items()},
         **(about or {}),
         "notes": list(notes),
     }
+    stored = dict(zip(("plans", "dataset"), reading.describe(read), strict=True))
     try:
         with files.build_folder(target, replace=replace) as folder:
             sizes = _write_weights(folder, read, weights, progress.part(0.0, 0.95))
             files.write_json(folder / PLANS, stored)
-            files.write_json(folder / METADATA, {**metadata, "bytes": sizes})
+            files.write_json(folder / METADATA, {**metadata, **(told() if told else {}), "bytes": sizes})
             progress.update("Checking", 0.95)
             checksums.seal(folder)
             load(folder)
@@ -216,15 +214,27 @@ def write(
     return load(target, weights=False)
 
 
+def free_target(root: Path | str, name: str, *, replace: bool) -> Path:
+    """The folder of a model to be; ModelError if its name cannot be used or is taken."""
+    target = Path(root) / check_name(name)
+    if resources.path("Models", name).exists():
+        raise ModelError(f"{name} is the name of a packaged model; choose another with --name.")
+    if os.path.lexists(target) and (not replace or not is_imported(target)):
+        advice = "give --force to replace it, or another --name" if is_imported(target) else "choose another --name"
+        raise ModelError(f"There is already a {name} in {root}; {advice}.")
+    return target
+
+
 def _write_weights(
     folder: Path, plans: Plans, weights: Mapping[tuple[str, Fold], Any], progress: Progress
 ) -> dict[str, int]:
     """Write what is needed of each checkpoint, one after the other; returns {file within the bundle: its bytes}."""
     sizes = {}
     for index, ((configuration, fold), given) in enumerate(weights.items()):
-        progress.update("Reading weights", index / len(weights), f"{configuration}, fold {fold}")
-        data = _encoded(plans.configurations[configuration].network, given() if callable(given) else given)
-        progress.update("Writing weights", (index + 0.6) / len(weights), f"{configuration}, fold {fold}")
+        part = progress.part(index / len(weights), (index + 1) / len(weights))
+        part.update("Reading weights", 0.0, f"{configuration}, fold {fold}")
+        data = _encoded(plans.configurations[configuration].network, given, part.part(0.0, 0.6))
+        part.update("Writing weights", 0.6, f"{configuration}, fold {fold}")
         file = weights_file(configuration, fold)
         files.write_verified(folder / file, data)
         sizes[file] = len(data)
@@ -232,20 +242,29 @@ def _write_weights(
 
 
 def is_imported(folder: Path | str) -> bool:
-    """Whether a folder calls itself an imported model, be it damaged or not."""
+    """Whether a folder is an imported model, be it damaged or not: by its metadata, or by the files it lists."""
+    folder = Path(folder)
     try:
-        content = files.read_json(Path(folder) / METADATA)
+        content = files.read_json(folder / METADATA)
+        if isinstance(content, dict) and content.get("format") == FORMAT:
+            return True
     except (InputError, RecursionError):
+        pass
+    try:
+        known = checksums.listed(folder)
+    except ModelError:
         return False
-    return isinstance(content, dict) and content.get("format") == FORMAT
+    return {METADATA, PLANS} <= set(known) and any(_WEIGHTS.fullmatch(file) for file in known)
 
 
-def _encoded(network: Mapping[str, Any], weights: Mapping[str, Any]) -> bytes:
+def _encoded(network: Mapping[str, Any], weights: Any, progress: Progress) -> bytes:
     """The weights that inference needs in torch's own file format."""
     from ..devices import import_torch
 
     torch = import_torch()
-    kept = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in unets.strip(network, weights).items()}
+    needed = unets.strip(network, weights(progress) if callable(weights) else weights)
+    # Copied, so that neither the optimiser's half of a checkpoint nor the rest of a larger tensor is kept.
+    kept = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in needed.items()}
     buffer = io.BytesIO()
     torch.save(kept, buffer)
     return buffer.getvalue()
