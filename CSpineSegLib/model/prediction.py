@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +14,13 @@ from ..errors import ModelError
 from ..progress import Progress
 from ..volume import Volume
 from . import checks, devices, networks, plausibility, postprocess, preprocess, running
-from .bundle import Bundle
+from .bundle import Bundle, Imported
 from .plausibility import Verdict
 from .postprocess import Cleaned
 from .quality import Quality, assess, tempered
+
+if TYPE_CHECKING:
+    from .nnunet.prediction import Run
 
 NO_SCORE = "This model was not calibrated, so there is no quality score and no doubt map."
 
@@ -76,7 +80,7 @@ class Look:
 
 
 def predict(
-    bundle: Bundle,
+    bundle: Bundle | Imported,
     vol: Volume,
     device: str = "auto",
     progress: Progress | None = None,
@@ -85,14 +89,15 @@ def predict(
     *,
     engine: str = "auto",
     anyway: bool = False,
-    clean: bool = True,
+    clean: bool | None = None,
     quality: bool = True,
+    run: Run | None = None,
 ) -> Prediction:
     """Segment an image. The same machine, engine and number of threads give the same voxels; nothing is written.
 
     Parameters
     ----------
-    bundle : from :func:`bundle.load`.
+    bundle : from :func:`bundle.load`; for an imported model see also :func:`nnunet.prediction.predict`.
     vol : any orientation and voxel size; every orientation of the same image gives the same mask.
     device, engine : "auto" or a name; see :func:`devices.choose`.
     progress : told, and asked for cancellation, at every batch of slices.
@@ -100,17 +105,33 @@ def predict(
     window : run overlapping windows of this many network pixels a side (a multiple of the network's stride) instead
         of whole slices. None: whole slices, and windows of 512 for slices over 768 pixels.
     anyway : segment also what is no MR image, has an odd geometry or does not look like a cervical spine.
-    clean : remove specks outside the spine and fill small holes; see :func:`postprocess.clean`.
+    clean : remove specks outside the spine and fill small holes; see :func:`postprocess.clean`. None does so for a
+        packaged model, and leaves the mask of an imported one as nnU-Net would make it.
     quality : also look at the exam in further views, to say how far the mask can be trusted; takes about twice as long.
+        Imported models have no calibration for that.
+    run : mode, configuration, folds and mirroring of an imported model; None: the usual.
 
     Raises
     ------
     InputError : no cervical MR exam can be like this image; see :func:`checks.check_image`.
     NotCervicalError : it does not look like a cervical spine exam.
     ModelError : the device or engine is missing or has not enough memory, the weights are damaged, the window does
-        not fit.
+        not fit, or `window` was given for an imported model or `run` for a packaged one.
     Cancelled : the user cancelled.
     """
+    if isinstance(bundle, Imported):
+        if window is not None:
+            raise ModelError(f"The imported model {bundle.name} has windows of its own, in its plans; leave yours out.")
+        from .nnunet import prediction as imported
+
+        options = {"engine": engine, "anyway": anyway, "clean": bool(clean), "run": run}
+        return imported.predict(bundle, vol, device, progress, probabilities, **options)
+    if run is not None:
+        raise ModelError(
+            f"Mode, configuration, folds and mirroring are for imported models, and {bundle.name} is none; "
+            "leave them out, or choose another model."
+        )
+    clean = True if clean is None else clean
     began = time.perf_counter()
     progress = progressing.ensure(progress)
     progress.update("load model", 0.0)
