@@ -25,7 +25,7 @@ class Progress:
     Parameters
     ----------
     report : called with each :class:`Event`; None keeps silent.
-    cancelled : asked at every update; None means never.
+    cancelled : asked at every update and check; None means never.
     """
 
     def __init__(
@@ -38,10 +38,14 @@ class Progress:
         self._range = (0.0, 1.0)
         self._began = time.monotonic()
 
-    def update(self, stage: str, fraction: float, message: str = "") -> None:
-        """Report that `stage` has brought this part of the job to `fraction` (0 to 1)."""
+    def check(self) -> None:
+        """Raise :class:`Cancelled` if the user wants to stop; for callees that ask several times a second."""
         if self._cancelled is not None and self._cancelled():
             raise Cancelled("Cancelled by the user; nothing was written.")
+
+    def update(self, stage: str, fraction: float, message: str = "") -> None:
+        """Report that `stage` has brought this part of the job to `fraction` (0 to 1)."""
+        self.check()
         if self._report is None:
             return
         start, stop = self._range

@@ -18,6 +18,12 @@ def print_json(content: Any) -> None:
     print(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
+def print_error(line: str) -> None:
+    """A line on the standard error stream, from any thread."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
 def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table for people; tab-separated lines with a header when the output is piped."""
     cells = [["" if value is None else str(value) for value in row] for row in rows]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 from typing import Annotated
@@ -29,7 +30,7 @@ from .options import (
     need_dataset,
     open_dataset,
 )
-from .output import print_json, print_pairs, print_table, print_warnings, shown_progress
+from .output import print_error, print_json, print_pairs, print_table, print_warnings, shown_progress
 
 
 @app.command(
@@ -72,8 +73,10 @@ def segment(
         raise InputError("--quality goes with --output; exams of a dataset have theirs written in any case.")
     exams = _part(_chosen(targets, every, query, opened), part)
     bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
-    with shown_progress(events, quiet=as_json) as progress:
-        batch = jobs.segment_many(exams, bundle, progress=progress, **how)
+    # One exam is soonest done here; of many, one that takes the process along must not end the rest.
+    away = jobs.Worker(log=print_error) if len(exams) > 1 else contextlib.nullcontext()
+    with away as worker, shown_progress(events, quiet=as_json) as progress:
+        batch = jobs.segment_many(exams, bundle, worker=worker, progress=progress, **how)
     if len(exams) == 1 and batch.failures:
         raise InputError(next(iter(batch.failures.values())))
     _show(batch.results, batch.failures, as_json, single=False)

@@ -5,13 +5,17 @@ from .correct import correct
 from .doctor import report
 from .export import export
 from .looking import choose, describe, exam_metrics, plain_rows
+from .options import Options
 from .segment import DEFAULT_MODEL, SegmentResult, segment, segment_file
 from .targets import is_file_name, resolve, resolve_one
+from .worker import Worker
 
 __all__ = [
     "DEFAULT_MODEL",
     "BatchResult",
+    "Options",
     "SegmentResult",
+    "Worker",
     "choose",
     "correct",
     "describe",

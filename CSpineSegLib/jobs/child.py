@@ -91,7 +91,7 @@ class ChildJob:
         self._answer: list[str] = []
         self._cancelled = False
         words = [*command(arguments, python), "--json", "--events"]
-        self._process = _start(words, stdin=subprocess.PIPE, **_own_group())
+        self._process = _start(words, stdin=subprocess.PIPE, **own_group())
         self._readers = [
             threading.Thread(target=self._read_events, daemon=True),
             threading.Thread(target=self._read_answer, daemon=True),
@@ -150,19 +150,13 @@ class ChildJob:
         for line in reversed(self._said):
             if line.startswith(PREFIX):
                 return line.removeprefix(PREFIX)
-        if code < 0:
-            return (
-                f"The work was ended by the system (signal {-code}), which mostly means that memory ran out; "
-                "close other programs and try again."
-            )
-        last = f": {self._said[-1]}" if self._said else "."
-        return f"The work ended unexpectedly with code {code}{last}"
+        return ended(code, self._said[-1] if self._said else None)
 
     def _end(self) -> None:
         try:
             self._process.wait(GRACE_SECONDS)
         except subprocess.TimeoutExpired:
-            _kill_tree(self._process)
+            kill_tree(self._process)
 
     def _read_events(self) -> None:
         for line in self._process.stderr:
@@ -176,23 +170,38 @@ class ChildJob:
         self._answer.extend(self._process.stdout)
 
 
+def ended(code: int, last: str | None) -> str:
+    """A sentence on a process that ended without saying why; `last` is the last line that it wrote."""
+    if code < 0:
+        return (
+            f"The work was ended by the system (signal {-code}), which mostly means that memory ran out; "
+            "close other programs and try again."
+        )
+    return f"The work ended unexpectedly with code {code}{f': {last}' if last else '.'}"
+
+
 def _start(words: list[str], **options: Any) -> subprocess.Popen:
-    """A process whose output is read as UTF-8; CSpineSegError if it cannot be started."""
+    """A process whose output is read as UTF-8."""
+    return start(words, encoding="utf-8", errors="replace", env=environment(), **options)
+
+
+def start(words: list[str], **options: Any) -> subprocess.Popen:
+    """A process with pipes for its output; CSpineSegError if it cannot be started."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        return subprocess.Popen(words, encoding="utf-8", errors="replace", env=environment(), **pipes, **options)
+        return subprocess.Popen(words, **pipes, **options)
     except OSError as error:
         raise CSpineSegError(f"Python could not be started for the work ({error}); reinstall Slicer.") from error
 
 
-def _own_group() -> dict[str, Any]:
+def own_group() -> dict[str, Any]:
     """Popen's arguments for a process that can be ended with all its children, and on Windows shows no console."""
     if os.name == "nt":
         return {"creationflags": subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
 
 
-def _kill_tree(process: subprocess.Popen) -> None:
+def kill_tree(process: subprocess.Popen) -> None:
     """End a process and its children by force: `PythonSlicer` is a launcher, and ending it alone changes nothing."""
     if os.name == "nt":
         subprocess.run(["taskkill", "/T", "/F", "/PID", str(process.pid)], capture_output=True, check=False)

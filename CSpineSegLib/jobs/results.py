@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ from ..dataset.names import MASK_SUFFIX
 from ..errors import CSpineSegError, InputError
 from ..model import Prediction
 from ..model.preprocess import ORIENTATION
+
+# Held while the files of a prediction are put in place, so that a process that has to end can let that finish first.
+WRITING = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,18 @@ def write(paths: Paths, prediction: Prediction, record: dict[str, Any], quality:
     """
     former = {path: path.read_bytes() for path in paths.others if path.is_file()}
     digest = hashlib.sha256(volume.encode(prediction.mask, gz=paths.mask.name.endswith(".gz"))).hexdigest()
+    with WRITING:
+        _write(paths, prediction, record, quality, former, digest)
+
+
+def _write(
+    paths: Paths,
+    prediction: Prediction,
+    record: dict[str, Any],
+    quality: dict[str, Any],
+    former: dict[Path, bytes],
+    digest: str,
+) -> None:
     try:
         forget(paths)
         if paths.record is not None:

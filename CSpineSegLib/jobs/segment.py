@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from ..model.checksums import SUMS
 from ..progress import Progress, ensure
 from ..review import places, records
 from ..review.provenance import now, software
-from . import results
+from . import images, results
+from .images import Image
+from .options import Options
 from .results import Paths
 
 DEFAULT_MODEL = "cspine-phantom"
@@ -47,58 +50,62 @@ class SegmentResult:
             plain[name] = str(plain[name]) if plain[name] else None
         return plain
 
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> SegmentResult:
+        """The reverse of :meth:`to_json`."""
+        paths = {name: plain[name] and Path(plain[name]) for name in ("mask", "provenance", "quality")}
+        return cls(**{**plain, **paths})
+
 
 def segment(
     exam: Exam,
     bundle: Bundle,
     *,
-    device: str = "auto",
-    engine: str = "auto",
-    anyway: bool = False,
-    clean: bool = True,
-    force: bool = False,
     progress: Progress | None = None,
+    read: Callable[[Path], Image] = images.read,
+    **options: Any,
 ) -> SegmentResult:
     """Predict the mask of an exam and write it, with its JSON, quality and doubt, under `processed/predicted/<model>/`.
 
     An existing result is kept, and the work skipped, if image, model and mask have the SHA-256 that it says, and it
-    was made with the same `anyway` and `clean`.
+    was made with the same settings, see :meth:`Options.settings`.
 
     Parameters
     ----------
-    device, engine, anyway, clean : see :func:`model.predict`.
-    force : predict again even so.
+    read : gives the image of a path, for instance one that was read before.
+    options : the fields of :class:`Options`.
 
     Raises
     ------
     InputError : the exam has no image, or it cannot be used. NotCervicalError : it does not look like a neck.
     ModelError : device missing or out of memory.
     """
-    progress = ensure(progress)
+    how, progress = Options(**options), ensure(progress)
+    predicting, settings = how.predicting(bundle), how.settings(bundle)
     if exam.image is None:
         raise InputError(f"Exam {exam.stem} has no image in the dataset folder; add the file or choose another exam.")
     paths = results.of_exam(exam, bundle.name)
     places.check_targets(paths.every, [exam.image, exam.mask])
-    image_hash = _hash_of_image(exam.image)
-    settings = {"anyway": anyway, "clean": clean}
+    progress.update("Reading", 0.0)
+    image = read(exam.image)
     found = files.sha256(paths.mask) if paths.mask.is_file() else None
-    state = state_of(paths, image_hash, bundle, settings)
-    if state == "current" and not force:
+    state = state_of(paths, image.sha256, bundle, settings)
+    if state == "current" and not how.force:
         known = files.read_json(paths.record)
         progress.update("Up to date", 1.0)
         return SegmentResult(exam.stem, paths.mask, paths.record, True, 0.0, **_known(paths, known))
-    if state == "edited" and not force and not _is_kept(exam, found):
+    if state == "edited" and not how.force and not _is_kept(exam, found):
         raise InputError(
             f"{paths.mask} was changed after the model wrote it, or was not written by it; "
             "keep that work with 'cspineseg correct', or use --force to replace it."
         )
-    prediction = _predict(exam.image, bundle, progress, device=device, engine=engine, **settings)
+    prediction = _predict(image, bundle, progress, **predicting)
     progress.update("Writing", 0.95)
     if found != (files.sha256(paths.mask) if paths.mask.is_file() else None):
         raise InputError(f"{paths.mask} was changed by somebody else during the segmentation; it was left as it is.")
     content = {
         "exam": exam.stem,
-        "image": {"file": exam.image.name, "sha256": image_hash},
+        "image": {"file": exam.image.name, "sha256": image.sha256},
         "mask": {"file": paths.mask.name, "sha256": "", "replaces": found},
         "measurements": measure(prediction.mask),
         "model": _identity(bundle),
@@ -121,13 +128,10 @@ def segment_file(
     output: Path,
     bundle: Bundle,
     *,
-    device: str = "auto",
-    engine: str = "auto",
-    anyway: bool = False,
-    clean: bool = True,
     quality: bool = False,
-    force: bool = False,
     progress: Progress | None = None,
+    read: Callable[[Path], Image] = images.read,
+    **options: Any,
 ) -> SegmentResult:
     """Predict the mask of one NIfTI file outside any dataset and write it to `output`.
 
@@ -135,12 +139,15 @@ def segment_file(
     ----------
     quality : also write `<output>_quality.json` and `<output>_doubt.nii.gz` beside it, see :func:`results.of_file`.
         Without, only the mask is written, and what lies there of a mask that is replaced is removed.
+    read, options : as for :func:`segment`.
 
     Raises
     ------
     InputError : `output` exists and `force` is not given, is the image itself, or has no NIfTI name.
     NotCervicalError : the image does not look like a neck. ModelError : quality is asked of a model without.
     """
+    how, progress = Options(**options), ensure(progress)
+    predicting = {**how.predicting(bundle), "quality": quality}
     volume.check_writable_name(output)
     paths = results.of_file(output)
     targets = paths.every if quality else [output]
@@ -148,13 +155,12 @@ def segment_file(
     if output.exists() and output.resolve() == image.resolve():
         raise InputError(f"{output} is the image itself; choose another file for the mask.")
     for target in targets:
-        if target.exists() and not force:
+        if target.exists() and not how.force:
             raise InputError(f"{target} exists already; choose another name, or --force to replace it.")
     if quality and bundle.calibration is None:
         raise ModelError(f"The model {bundle.name} was not calibrated and has no quality score; leave out --quality.")
-    progress = ensure(progress)
-    how = {"device": device, "engine": engine, "anyway": anyway, "clean": clean, "quality": quality}
-    prediction = _predict(image, bundle, progress, **how)
+    progress.update("Reading", 0.0)
+    prediction = _predict(read(image), bundle, progress, **predicting)
     results.write(paths, prediction, {}, results.quality_of(prediction, _identity(bundle)))
     progress.update("Done", 1.0)
     known = {**results.told(prediction), "device": prediction.device, "notes": list(prediction.notes)}
@@ -210,18 +216,9 @@ def _identity(bundle: Bundle) -> dict[str, str]:
     }
 
 
-def _hash_of_image(path: Path) -> str:
-    try:
-        return files.sha256(path)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path} cannot be read ({reason}); restore it or leave the exam out.") from None
-
-
-def _predict(path: Path, bundle: Bundle, progress: Progress, **how: Any) -> Prediction:
-    progress.update("Reading", 0.0)
-    image = volume.read(path)
-    prediction = predict(bundle, image, progress=progress.part(0.05, 0.95), **how)
+def _predict(image: Image, bundle: Bundle, progress: Progress, **how: Any) -> Prediction:
+    vol = image.volume()
+    prediction = predict(bundle, vol, progress=progress.part(0.05, 0.95), **how)
     # A record may be passed on, and a folder's name can hold a person's.
-    prediction.notes.extend(warning.replace(str(path), path.name) for warning in image.warnings)
+    prediction.notes.extend(warning.replace(str(image.path), image.path.name) for warning in vol.warnings)
     return prediction

@@ -220,9 +220,10 @@ def test_the_settings_are_those_of_the_library(bundle):
     import inspect
 
     predict = importlib.import_module("CSpineSegLib.model.prediction").predict
-    for name in ("anyway", "clean"):
-        defaults = {
-            function.__name__: inspect.signature(function).parameters[name].default
-            for function in (predict, jobs.segment, jobs.segment_file, jobs.segment_many)
-        }
-        assert set(defaults.values()) == {name == "clean"}
+    parameters = inspect.signature(predict).parameters
+    unasked = jobs.Options()
+    for name, value in unasked.predicting(bundle).items():
+        assert parameters[name].default in (value, None), name
+    assert unasked.settings(bundle) == {"anyway": False, "clean": True}
+    with pytest.raises(TypeError, match="anyhow"):
+        jobs.segment(None, bundle, anyhow=True)

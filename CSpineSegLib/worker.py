@@ -1,0 +1,40 @@
+"""`python -m CSpineSegLib.worker`: segments exams one after another, told by JSON lines; see Docs/worker.md."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+from typing import Any
+
+from .jobs.worker import protocol
+from .jobs.worker.server import Server
+from .jobs.worker.streams import Sink, pieces, take_over
+
+
+def main() -> int:
+    """Work until told to end, or until nobody listens any more; returns the exit code."""
+    requests, answers = take_over()
+    sink = Sink(answers)
+    server = Server(sink)
+    sink.broken = server.abandon
+
+    def stop(number: int, frame: Any) -> None:
+        # Not here: what is interrupted may hold the lock that this needs.
+        threading.Thread(target=server.abandon, daemon=True).start()
+
+    for name in ("SIGTERM", "SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), stop)
+    server.greet()
+    lines = protocol.lines(pieces(requests))
+    threading.Thread(target=server.listen, args=(lines,), daemon=True, name="cspineseg-requests").start()
+    code = server.work()
+    sys.stderr.flush()
+    # Past the destructors of large libraries, which take their time and now and then crash.
+    server.leave(code)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
