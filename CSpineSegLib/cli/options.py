@@ -39,7 +39,15 @@ Engine = Annotated[str, typer.Option("--engine", help="auto, torch or openvino."
 Anyway = Annotated[
     bool, typer.Option("--anyway", help="Segment also what does not look like a cervical spine MRI exam.")
 ]
-NoClean = Annotated[bool, typer.Option("--no-clean", help="Keep specks outside the spine and small holes.")]
+Clean = Annotated[
+    bool | None,
+    typer.Option(
+        "--clean/--no-clean",
+        help="Remove specks outside the spine and fill small holes, or keep them. Without either, masks of packaged "
+        "models are cleaned, and those of imported ones stay as nnU-Net makes them.",
+        show_default=False,
+    ),
+]
 Quality = Annotated[
     bool, typer.Option("--quality", help="With --output: also write predicted Dice and a doubt map beside the mask.")
 ]

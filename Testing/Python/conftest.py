@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 # As the library does before it imports torch, for tests that import torch themselves: see model/devices.py.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nobodys_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test, and no process that a test starts, reads or writes the models in the data folder of who runs it."""
+    folder = tmp_path_factory.mktemp("user") / "Models"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CSPINESEG_MODELS", str(folder))
+        patch.setenv("XDG_DATA_HOME", str(folder.parent))
+        patch.setenv("LOCALAPPDATA", str(folder.parent))
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -19,13 +19,9 @@ _CLASSES = {
     "ResidualEncoderUNet": "ResidualEncoderUNet",
 }
 _BLOCKS = {"PlainConvUNet": "n_conv_per_stage", "ResidualEncoderUNet": "n_blocks_per_stage"}
-_CONVOLUTIONS = {
-    f"{module}.Conv{dims}d": dims for module in ("torch.nn.modules.conv", "torch.nn") for dims in (2, 3)
-}
+_CONVOLUTIONS = {f"{module}.Conv{dims}d": dims for module in ("torch.nn.modules.conv", "torch.nn") for dims in (2, 3)}
 _NORMALIZATIONS = {
-    f"{module}.InstanceNorm{dims}d": dims
-    for module in ("torch.nn.modules.instancenorm", "torch.nn")
-    for dims in (2, 3)
+    f"{module}.InstanceNorm{dims}d": dims for module in ("torch.nn.modules.instancenorm", "torch.nn") for dims in (2, 3)
 }
 _ACTIVATIONS = ("torch.nn.LeakyReLU", "torch.nn.modules.activation.LeakyReLU")
 _BASIC_BLOCKS = (None, "dynamic_network_architectures.building_blocks.residual.BasicBlockD")
@@ -181,9 +177,7 @@ def whole(value: Any, where: str, key: str, least: int, most: int) -> int:
 def number(value: Any, where: str, key: str, least: float, most: float) -> float:
     """`value` as a float if it is a number within the limits; ModelError otherwise, also for NaN."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise ModelError(
-            f"{where} have {key!r} {_short(value)}, which is not a number between {least:g} and {most:g}."
-        )
+        raise ModelError(f"{where} have {key!r} {_short(value)}, which is not a number between {least:g} and {most:g}.")
     return float(value)
 
 

@@ -63,14 +63,13 @@ def open_source(path: Path | str) -> Iterator[Members]:
     if not path.exists():
         raise InputError(f"{path} does not exist; name a zip that nnU-Net exported, or a results folder.")
     try:
-        with zipfile.ZipFile(path) as archive:
-            yield _Zip(path, archive)
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError) as error:
-        if isinstance(error, (InputError, ModelError)):
-            raise
-        raise ModelError(_no_zip(path)) from None
+        archive = zipfile.ZipFile(path)
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, ValueError, NotImplementedError):
+        raise ModelError(_no_zip(path)) from None
+    with archive:
+        yield _Zip(path, archive)
 
 
 def read_json(members: Members, member: str) -> dict[str, Any]:

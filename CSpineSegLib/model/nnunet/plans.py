@@ -85,9 +85,7 @@ class Plans:
     channel: str
 
 
-def read(
-    plans: Mapping[str, Any], dataset: Mapping[str, Any], configurations: tuple[str, ...] | None = None
-) -> Plans:
+def read(plans: Mapping[str, Any], dataset: Mapping[str, Any], configurations: tuple[str, ...] | None = None) -> Plans:
     """The plans that nnU-Net 2 would follow.
 
     Parameters

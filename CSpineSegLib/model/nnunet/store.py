@@ -293,4 +293,3 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{path} does not hold a table of names and values; import the model again.")
     return content
-

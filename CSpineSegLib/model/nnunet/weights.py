@@ -110,9 +110,9 @@ def _load(source: Path | bytes, where: str) -> Any:
         with torch.serialization.safe_globals(_numpy_scalars()):
             return torch.load(given, map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|global:?|class|function) ([A-Za-z_][\w.]*\.\w+)", str(error))
-        what = f"the program object {found[1]!r}" if found else "something that is neither a tensor nor a plain value"
-        raise ModelError(f"{where} holds {what}, which could run a program; it is refused.") from None
+        found = re.search(r"GLOBAL ([A-Za-z_][\w.]*)|got <class '([\w.]+)'>", str(error))
+        name = f"the program object {found[1] or found[2]!r}" if found else "what is neither a tensor nor a plain value"
+        raise ModelError(f"{where} holds {name}, which could run a program; it is refused.") from None
     except MemoryError:
         raise ModelError(f"{where} does not fit into the main memory; close other programs.") from None
     except Exception as error:
