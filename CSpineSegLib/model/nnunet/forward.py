@@ -12,6 +12,7 @@ from .. import devices
 from . import preprocess
 from .preprocess import Exam
 from .run import Part
+from .runners import open_runner
 from .store import Imported
 from .windows import STEP, OutOfMemory, Windows
 
@@ -77,13 +78,10 @@ def _fold(
     notes: list[str],
     told: str,
 ) -> np.ndarray:
-    from .runners import open_runner
-
     size = None if windows.patch == part.configuration.patch_size else windows.patch
     runner = open_runner(model, part.configuration.name, fold, choice, exact=exact, size=size)
-    sentence = f"The network ran in {runner.precision}."
-    if sentence not in notes:
-        notes.append(sentence)
+    said = (f"{part.configuration.name}: the network ran in {runner.precision}.", *runner.notes)
+    notes += [sentence for sentence in said if sentence not in notes]
     return windows.logits(
         runner, image, part.axes, lambda fraction: progress.update("segment", fraction, told), progress.check, notes
     )
