@@ -185,7 +185,7 @@ def build_folder(target: Path | str, *, replace: bool = False) -> Iterator[Path]
             _sweep_folders(target.parent)
             temporary.mkdir()
         yield temporary
-        with _explained(target):
+        with _explained(target, FileExistsError):
             _exchange(temporary, target, former, replace)
         done = True
     finally:

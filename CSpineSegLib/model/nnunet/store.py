@@ -139,7 +139,7 @@ def load(folder: Path | str, *, weights: bool = True) -> Imported:
     if not all(found.values()) or {match[1] for match in found.values()} != set(plans.configurations):
         raise ModelError(f"{folder} does not hold weights for just the configurations of its plans; import it again.")
     for file, size in sizes.items():
-        if (folder / file).stat().st_size != size:
+        if file not in found or (folder / file).stat().st_size != size:
             raise ModelError(f"{folder / file} was changed or damaged: it has not its {size} bytes; import it again.")
     keyed = {(match[1], match[2] if match[2] == "all" else int(match[2])): file for file, match in found.items()}
     _check_mirroring(mirroring, plans, str(folder / METADATA))
