@@ -15,10 +15,10 @@ from ...dataset.wording import some
 from ...errors import CSpineSegError, InputError, WriteError
 from ...progress import Progress, ensure
 from ...review import places, provenance
-from . import cases, choosing, folds, images, parts
+from . import cases, choosing, folds, images, planning
 from .cases import Case, Record
-from .choosing import Choice, Chosen
-from .parts import TEST, TRAIN
+from .choosing import Choice
+from .parts import TRAIN
 from .places import Folders, folder_name
 
 NUMBER, NAME = 108, "CSpineSeg"
@@ -95,11 +95,13 @@ def export(
     places.check_targets([folder / part / "x" for part in PARTS] + [folder / cases.RECORD])
     choice = choosing.choose(dataset, query, which, table)
     former = _former(folder)
-    planned = _planned(choice, former, seed)
+    planned = planning.plan(choice, former, seed)
     _refuse_foreign(folder, former, planned, force, progress.part(0.02, 0.1))
     files.sweep(folder)
     work = _Work(folder, planned, former, choice, way, force)
     done = work.run(progress.part(0.1, 0.98))
+    if done.left_out:
+        done.cases = planning.refolded(done.cases, choice, former, seed)
     return _finish(folders, folder, done, choice, dataset, progress)
 
 
@@ -191,55 +193,6 @@ class _Work:
         cases.write(self.folder, Record(tuple(self.cases), self.count, False))
 
 
-def _planned(choice: Choice, former: Record | None, seed: int) -> list[Case]:
-    """All cases with names and folds; what the former record says of files that need not change is kept."""
-    known = {case.exam: case for case in former.cases} if former else {}
-    names = cases.numbered((one.exam.stem for one in choice.chosen), tuple(known.values()))
-    held_out = _folds(choice, known, seed)
-    planned = []
-    for one in choice.chosen:
-        case = _case(one, names[one.exam.stem], held_out.get(parts.patient(one.exam)))
-        before = known.get(case.exam)
-        if before is not None and before.part == case.part:
-            kept = ("image_sha256", "mask_sha256", "how", "written_image", "written_label", "notes")
-            case = replace(case, **{key: getattr(before, key) for key in kept})
-        planned.append(case)
-    return sorted(planned, key=lambda case: (case.part != TRAIN, case.number))
-
-
-def _folds(choice: Choice, known: dict[str, Case], seed: int) -> dict[str, int]:
-    """The fold of every training patient: as the split says, else as before, else drawn."""
-    training = [one for one in choice.chosen if one.part.part == TRAIN]
-    strata: dict[str, list[str]] = {}
-    fixed: dict[str, int] = {}
-    for one in training:
-        patient = parts.patient(one.exam)
-        strata.setdefault(patient, []).append(one.stratum)
-        before = known.get(one.exam.stem)
-        if before is not None and before.fold is not None and before.fold not in choice.split.closed:
-            fixed.setdefault(patient, before.fold)
-    fixed |= {parts.patient(one.exam): one.part.fold for one in training if one.part.fold is not None}
-    return folds.assign(strata, choice.split.folds, seed=seed, fixed=fixed, closed=choice.split.closed)
-
-
-def _case(one: Chosen, name: str, fold: int | None) -> Case:
-    exam, mask = one.exam, one.mask
-    return Case(
-        case=name,
-        exam=exam.stem,
-        patient=parts.patient(exam),
-        part=TEST if one.part.part == TEST else TRAIN,
-        fold=None if one.part.part == TEST else fold,
-        source=exam.source,
-        stratum=one.stratum,
-        mask=one.kind,
-        revision=mask.revision.number if mask and mask.revision else None,
-        model=mask.model if mask else None,
-        image_file=str(exam.image),
-        mask_file=str(mask.path) if mask else None,
-    )
-
-
 def _former(folder: Path) -> Record | None:
     """The record of a former export; InputError if the folder holds something and no record."""
     record = cases.read(folder)
@@ -284,11 +237,7 @@ def _finish(
     training = [case for case in work.cases if case.part == TRAIN]
     if not training:
         raise InputError(f"None of the exams could be exported for training: {some(left_out)}")
-    content = folds.splits(work.cases, work.count)
-    empty = [str(fold) for fold, sides in enumerate(content) if not sides["val"]]
-    if empty:
-        raise InputError(f"Fold {', '.join(empty)} lost all its exams, which were left out: {some(left_out)}")
-    folds.write(content, folders, folder.name)
+    folds.write(folds.splits(work.cases, work.count), folders, folder.name)
     files.write_json(folder / "dataset.json", description(len(training), folder.name))
     about: dict[str, Any] = {
         "dataset": folder.name,

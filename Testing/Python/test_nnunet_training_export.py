@@ -1,0 +1,313 @@
+"""A dataset as nnU-Net's raw data: what is in it, what is kept, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from nnunet_export_cases import add, affine, contents, make, stem
+
+from CSpineSegLib import files, volume
+from CSpineSegLib.dataset import Dataset
+from CSpineSegLib.errors import Cancelled, InputError, WriteError
+from CSpineSegLib.progress import Progress
+from CSpineSegLib.review import events, revisions
+from CSpineSegLib.training.nnunet import Folders, cases, export, exporting
+
+
+@pytest.fixture
+def dataset(tmp_path) -> Dataset:
+    return make(tmp_path / "jeu de données")
+
+
+@pytest.fixture
+def folders(tmp_path) -> Folders:
+    return Folders.of(tmp_path / "wörk space")
+
+
+def raw(folders: Folders) -> Path:
+    return folders.raw / "Dataset108_CSpineSeg"
+
+
+def case_of(made: exporting.Exported, name: str) -> cases.Case:
+    return next(case for case in made.cases if case.exam == name)
+
+
+def test_export_has_the_authors_layout_and_leaves_the_dataset_untouched(dataset, folders):
+    before = contents(dataset.root)
+    made = export(dataset, folders)
+    assert contents(dataset.root) == before
+    assert (made.count("train"), made.count("test"), made.written, made.left_out) == (6, 1, 7, [])
+    described = json.loads((made.folder / "dataset.json").read_text(encoding="utf-8"))
+    assert described["channel_names"] == {"0": "T2"}
+    assert described["labels"] == {"background": 0, "vertebrae": 1, "inter-vetebral disc": 2}
+    assert (described["numTraining"], described["file_ending"]) == (6, ".nii.gz")
+    images = sorted(path.name for path in (made.folder / "imagesTr").iterdir())
+    labels = sorted(path.name for path in (made.folder / "labelsTr").iterdir())
+    assert images == [f"cspine_{number}_0000.nii.gz" for number in range(1, 7)]
+    assert labels == [name.replace("_0000", "") for name in images]
+    assert [path.name for path in (made.folder / "imagesTs").iterdir()] == ["cspine_7_0000.nii.gz"]
+    for case in made.cases:
+        exam = dataset.exam(case.exam)
+        assert (made.folder / case.image).read_bytes() == exam.image.read_bytes()
+        image, label = volume.read(made.folder / case.image), volume.read_mask(made.folder / case.label)
+        assert np.array_equal(label.array, volume.read_mask(exam.mask).array)
+        assert np.array_equal(label.affine, image.affine) and label.array.dtype == np.uint8
+
+
+def test_record_and_table_lead_from_every_case_back_to_its_exam(dataset, folders):
+    made = export(dataset, folders)
+    record = cases.read_complete(made.folder)
+    assert record.cases == made.cases and record.about["orientation"] == "PSR"
+    rows = [line.split("\t") for line in (made.folder / cases.TABLE).read_text(encoding="utf-8").splitlines()]
+    found = {row[0]: row[1] for row in rows[1:]}
+    assert found == {case.case: case.exam for case in made.cases} and len(found) == 7
+    gold = case_of(made, stem(2))
+    assert (gold.mask, gold.source, gold.how, gold.patient) == ("gold", "gold", "copied", "593973-000002")
+    assert case_of(made, stem(4)).mask == "silver"
+    assert gold.mask_sha256 == files.sha256(dataset.exam(stem(2)).mask)
+
+
+def test_image_in_another_orientation_is_reoriented_with_its_label_and_said(dataset, folders):
+    source, mask_file = add(dataset.root, 8, codes="RAS")
+    made = export(Dataset.open(dataset.root), folders)
+    case = case_of(made, stem(8))
+    image, label = volume.read(made.folder / case.image), volume.read_mask(made.folder / case.label)
+    assert case.how == "rewritten: reoriented from RAS to PSR"
+    assert any("reoriented from RAS to PSR" in note for note in made.notes)
+    assert image.orientation == label.orientation == "PSR"
+    assert np.array_equal(image.array, volume.reorient(volume.read(source), "PSR").array)
+    assert np.array_equal(label.array, volume.reorient(volume.read_mask(mask_file), "PSR").array)
+    assert volume.compare_grids(image.grid, label.grid).kind == "same"
+    world = volume.reorient(volume.read(source), "PSR").affine
+    assert np.allclose(image.affine, world, atol=1e-4)
+
+
+def test_file_with_a_fourth_axis_or_uncompressed_becomes_one_that_nnunet_reads(dataset, folders):
+    path, _ = add(dataset.root, 8)
+    image = volume.read(path)
+    header = volume.decode(volume.encode(image)).header
+    header["dim"][0], header["dim"][4] = 4, 1
+    path.write_bytes(volume.encode(volume.Volume(image.array, image.affine, header)))
+    plain, _ = add(dataset.root, 9, ending=".nii")
+    made = export(Dataset.open(dataset.root), folders)
+    four, uncompressed = case_of(made, stem(8)), case_of(made, stem(9))
+    assert four.how == "rewritten: 4 axes made 3" and uncompressed.how == "compressed"
+    assert int(volume.read(made.folder / four.image).header["dim"][0]) == 3
+    assert np.array_equal(volume.read(made.folder / four.image).array, image.array)
+    assert np.array_equal(volume.read(made.folder / uncompressed.image).array, volume.read(plain).array)
+
+
+def test_accepted_revision_comes_before_the_released_mask_and_other_choices_are_kept(dataset, folders, tmp_path):
+    exam = dataset.exam(stem(4))
+    released = volume.read_mask(exam.mask)
+    drawn = released.array.copy()
+    drawn[4, 3, 1] = 0
+    revisions.save(exam, volume.like(released, drawn), status="accepted", annotator="ab")
+    revisions.save(dataset.exam(stem(5)), released, status="in review", annotator="ab")
+    best = export(dataset, folders)
+    assert (case_of(best, stem(4)).mask, case_of(best, stem(4)).revision) == ("accepted", 1)
+    assert volume.read_mask(best.folder / case_of(best, stem(4)).label).array[4, 3, 1] == 0
+    # Nobody has vouched for a draft.
+    assert case_of(best, stem(5)).mask == "silver"
+    as_released = export(dataset, Folders.of(tmp_path / "released"), which="released")
+    assert case_of(as_released, stem(4)).mask == "silver"
+    with pytest.raises(InputError, match=r"no patients for fold 4 of 5: 4 patients"):
+        export(dataset, Folders.of(tmp_path / "human"), which="human")
+    assert not (tmp_path / "human").exists()
+    with pytest.raises(InputError, match="choice of masks"):
+        export(dataset, folders, which="newest")
+
+
+def test_human_masks_alone_leave_out_what_only_a_network_drew(dataset, folders):
+    add(dataset.root, 7), add(dataset.root, 8)
+    gold = dataset.root / "splits" / "gold.txt"
+    gold.write_text("".join(f"{stem(number)}\n" for number in (1, 2, 3, 7, 8)), encoding="utf-8")
+    made = export(Dataset.open(dataset.root), folders, which="human")
+    assert {case.mask for case in made.cases if case.part == "train"} == {"gold"}
+    assert made.count("train") == 5
+    assert any(stem(4) in sentence and "'human'" in sentence for sentence in made.left_out)
+    # A test exam without such a mask is still to be predicted.
+    test = case_of(made, stem(6))
+    assert test.mask is None and (made.folder / test.image).exists() and not (made.folder / test.label).exists()
+
+
+def test_exam_whose_files_cannot_be_used_is_left_out_and_said(dataset, folders):
+    for number in (10, 11, 12, 13, 14):
+        add(dataset.root, number, mask=number != 14)
+    shifted = dataset.root / "extracted" / "segmentation" / f"{stem(10)}_SEG.nii.gz"
+    grid = affine()
+    grid[:3, 3] += 0.4 * grid[:3, 0]
+    volume.write(volume.from_array(volume.read_mask(shifted).array, grid), shifted)
+    truncated = dataset.root / "extracted" / "annotation" / f"{stem(11)}.nii.gz"
+    truncated.write_bytes(truncated.read_bytes()[:300])
+    empty = dataset.root / "extracted" / "segmentation" / f"{stem(12)}_SEG.nii.gz"
+    volume.write(volume.from_array(np.zeros_like(volume.read_mask(empty).array), affine()), empty)
+    opened = Dataset.open(dataset.root)
+    events.record(opened.exam(stem(13)), "rejected", annotator="ab")
+    made = export(opened, folders)
+    assert made.count("train") == 6
+    said = {number: next(text for text in made.left_out if stem(number) in text) for number in range(10, 15)}
+    assert "does not lie on" in said[10] and "truncated" in said[11] and "no label at all" in said[12]
+    assert "rejected" in said[13] and "no mask" in said[14]
+    names = {path.name for path in made.folder.rglob("*.nii.gz")}
+    assert names == {Path(name).name for case in made.cases for name in (case.image, case.label)}
+    assert json.loads((made.folder / "dataset.json").read_text(encoding="utf-8"))["numTraining"] == 6
+    listed = [case for fold in json.loads((made.folder / "splits_final.json").read_text()) for case in fold["val"]]
+    assert sorted(listed) == sorted(case.case for case in made.cases if case.part == "train")
+
+
+def test_mask_in_another_voxel_order_is_put_on_the_images_grid(dataset, folders):
+    path = dataset.root / "extracted" / "segmentation" / f"{stem(3)}_SEG.nii.gz"
+    before = volume.read_mask(path)
+    turned = volume.reorient(before, "RAS")
+    volume.write(volume.from_array(turned.array, turned.affine), path)
+    made = export(dataset, folders)
+    case = case_of(made, stem(3))
+    assert np.array_equal(volume.read_mask(made.folder / case.label).array, before.array)
+    assert any("put back voxel by voxel" in note for note in case.notes)
+
+
+def test_links_share_images_with_the_dataset_but_never_labels(dataset, folders):
+    before = contents(dataset.root)
+    made = export(dataset, folders, way="link")
+    for case in made.cases:
+        exam = dataset.exam(case.exam)
+        assert case.how == "linked" and os.path.samefile(made.folder / case.image, exam.image)
+        assert not os.path.samefile(made.folder / case.label, exam.mask)
+    copied = export(dataset, folders)
+    assert copied.written == 7 and not any(
+        os.path.samefile(copied.folder / case.image, dataset.exam(case.exam).image) for case in copied.cases
+    )
+    assert contents(dataset.root) == before
+
+
+def test_where_nothing_can_be_linked_images_are_copied_and_said(dataset, folders, monkeypatch):
+    def refuse(*_):
+        raise OSError(18, "Invalid cross-device link")
+
+    monkeypatch.setattr(os, "link", refuse)
+    made = export(dataset, folders, way="link")
+    assert {case.how for case in made.cases} == {"copied"}
+    assert any("7 of 7 images were copied" in note for note in made.notes)
+
+
+def test_second_export_writes_nothing_and_keeps_every_byte(dataset, folders):
+    made = export(dataset, folders)
+    before = {path: path.stat().st_mtime_ns for path in made.folder.rglob("*.nii.gz")}
+    again = export(dataset, folders)
+    assert again.written == 0 and again.cases == made.cases
+    assert {path: path.stat().st_mtime_ns for path in made.folder.rglob("*.nii.gz")} == before
+
+
+def test_cancelled_export_is_no_dataset_and_goes_on_where_it_stopped(dataset, folders):
+    seen: list[str] = []
+
+    def stop() -> bool:
+        return any("Exporting" in stage for stage in seen) and len(seen) > 6
+
+    with pytest.raises(Cancelled):
+        export(dataset, folders, progress=Progress(lambda event: seen.append(event.stage), stop))
+    folder = raw(folders)
+    done = {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nii.gz")}
+    assert 0 < len(done) < 14 and not (folder / "dataset.json").exists()
+    with pytest.raises(InputError, match="interrupted"):
+        cases.read_complete(folder)
+    made = export(dataset, folders)
+    assert made.written == 7 - len(done) // 2
+    assert {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nii.gz") if path.name in done} == done
+    assert cases.read_complete(folder).cases == made.cases
+
+
+def test_file_that_a_killed_export_left_unrecorded_is_written_again(dataset, folders):
+    made = export(dataset, folders)
+    content = files.read_json(made.folder / cases.RECORD)
+    for row in content["cases"]:
+        row.update(written_image=None, written_label=None, how=None)
+    files.write_json(made.folder / cases.RECORD, {**content, "complete": False})
+    (made.folder / "imagesTr" / "cspine_2_0000.nii.gz").write_bytes(b"half")
+    assert export(dataset, folders).written == 7
+    assert cases.read_complete(made.folder).complete
+
+
+def test_exam_that_no_longer_belongs_is_removed_and_others_keep_name_and_fold(dataset, folders):
+    made = export(dataset, folders)
+    folds = {case.exam: (case.case, case.fold) for case in made.cases}
+    for number in (20, 21):
+        add(dataset.root, number)
+    events.record(dataset.exam(stem(5)), "rejected", annotator="ab")
+    (dataset.root / "splits" / "splits.tsv").write_text("patient_id\tsplit\n593973-000004\ttest\n", encoding="utf-8")
+    again = export(Dataset.open(dataset.root), folders)
+    kept = {case.exam: (case.case, case.fold) for case in again.cases}
+    assert stem(5) not in kept and not (again.folder / "imagesTr" / f"{folds[stem(5)][0]}_0000.nii.gz").exists()
+    assert {name: kept[name] for name in map(stem, (1, 2, 3))} == {name: folds[name] for name in map(stem, (1, 2, 3))}
+    assert case_of(again, stem(4)).part == "test" and case_of(again, stem(6)).part == "train"
+    there = {path.relative_to(again.folder).as_posix() for path in again.folder.rglob("*.nii.gz")}
+    assert there == {name for case in again.cases for name in (case.image, case.label)}
+
+
+def test_label_that_a_person_edited_is_never_replaced_silently(dataset, folders):
+    made = export(dataset, folders)
+    path = made.folder / "labelsTr" / "cspine_3.nii.gz"
+    edited = volume.read_mask(path)
+    drawn = edited.array.copy()
+    drawn[0, 0, 0] = 2
+    volume.write(volume.like(edited, drawn), path)
+    before = contents(made.folder)
+    with pytest.raises(InputError, match=rf"cspine_3.*{stem(2)}.*cspineseg correct"):
+        export(dataset, folders)
+    assert contents(made.folder) == before
+    assert export(dataset, folders, force=True).written == 1
+    assert volume.read_mask(path).array[0, 0, 0] == 0
+
+
+def test_foreign_folders_and_files_are_refused_and_left_alone(dataset, folders):
+    folder = raw(folders)
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(InputError, match="not an export of ours"):
+        export(dataset, folders)
+    assert contents(folders.raw) == {"Dataset108_CSpineSeg/notes.txt": b"mine"}
+    (folder / "notes.txt").unlink()
+    (folders.results / "Dataset108_Other").mkdir(parents=True)
+    with pytest.raises(InputError, match="Dataset108_Other"):
+        export(dataset, folders)
+    assert list(folder.iterdir()) == []
+    made = export(dataset, folders, number=109)
+    (made.folder / "imagesTr" / "other_0000.nii.gz").write_bytes(b"x")
+    with pytest.raises(InputError, match="other_0000"):
+        export(dataset, folders, number=109)
+
+
+def test_export_never_goes_into_released_data_not_even_through_a_link(dataset, folders, tmp_path):
+    inside = Folders.of(dataset.root / "extracted")
+    with pytest.raises(WriteError, match="never written"):
+        export(dataset, inside)
+    made = export(dataset, folders)
+    for path in sorted((made.folder / "imagesTs").iterdir()):
+        path.unlink()
+    (made.folder / "imagesTs").rmdir()
+    (made.folder / "imagesTs").symlink_to(dataset.root / "extracted" / "annotation")
+    before = contents(dataset.root)
+    with pytest.raises(WriteError, match="never written"):
+        export(dataset, folders)
+    assert contents(dataset.root) == before
+
+
+@pytest.mark.parametrize(("number", "name"), [(0, "A"), (1000, "A"), (108, "a b"), (108, "../x"), (108, "")])
+def test_names_that_nnunet_does_not_take_are_refused(dataset, folders, number, name):
+    with pytest.raises(InputError, match="of a dataset"):
+        export(dataset, folders, number=number, name=name)
+    assert not folders.raw.exists()
+
+
+def test_damaged_record_is_refused_in_a_sentence(dataset, folders):
+    made = export(dataset, folders)
+    content = files.read_json(made.folder / cases.RECORD)
+    for spoiled in ({**content, "format_version": 99}, {"cases": 3}, {**content, "cases": [{"case": "../../x"}]}):
+        files.write_json(made.folder / cases.RECORD, spoiled)
+        with pytest.raises(InputError, match=r"cspineseg\.json"):
+            export(dataset, folders)
