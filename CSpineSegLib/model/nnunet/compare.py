@@ -61,7 +61,7 @@ def compare_modes(
         told = predict(model, vol, device, part, engine=engine, anyway=anyway, run=asked)
         seconds, labels = time.perf_counter() - began, told.mask.array
         reference = labels if reference is None else reference
-        dice = {label: _dice(reference == label, labels == label) for label in model.labels}
+        dice = {label: _dice(reference == label, labels == label) for label in sorted(model.labels) if label}
         found.append(Comparison(mode, seconds, dice, told.notes))
     return found
 
