@@ -35,13 +35,16 @@ def import_model(
     ],
     name: Annotated[str | None, typer.Option("--name", help="Name for the model; by default the dataset's.")] = None,
     orientation: Orientation = None,
+    plans: Annotated[str | None, typer.Option("--plans", help="Plans to take, where there are several.")] = None,
+    trainer: Annotated[str | None, typer.Option("--trainer", help="Trainer to take, where there are several.")] = None,
     force: Force = False,
     as_json: Json = False,
     events: Events = False,
 ) -> None:
     """Import a trained nnU-Net (2d, 3d_fullres, all folds). Nothing in the file is executed."""
+    how = {"name": name, "orientation": orientation, "plans": plans, "trainer": trainer, "force": force}
     with shown_progress(events, quiet=as_json) as progress:
-        made = importing.import_model(source, name=name, orientation=orientation, force=force, progress=progress)
+        made = importing.import_model(source, **how, progress=progress)
     if as_json:
         print_json(_details(made))
         return

@@ -31,6 +31,8 @@ def import_model(
     *,
     name: str | None = None,
     orientation: str | None = None,
+    plans: str | None = None,
+    trainer: str | None = None,
     root: Path | str | None = None,
     force: bool = False,
     progress: Progress | None = None,
@@ -46,6 +48,7 @@ def import_model(
     name : of the model; by default made of the names of dataset and plans.
     orientation : of the images that it was trained on, three letters for their NIfTI axes. It need not be given for
         CSpineSeg, which is PSR, nor for models whose reader turns images to RAS.
+    plans, trainer : names, where the source holds trainings of several.
     root : folder for the model; by default :func:`store.user_folder`.
     force : replace an imported model of this name.
 
@@ -60,26 +63,26 @@ def import_model(
     root = store.user_folder() if root is None else Path(root)
     with archive.open_source(source) as members:
         found = trainings.find(members, progress.part(0.0, 0.02))
-        chosen, notes = trainings.choose(members, found)
-        plans = trainings.read_plans(members, chosen)
-        codes, assumed = _orientation(plans, members.name, orientation)
-        name = _default_name(plans) if name is None else name
+        chosen, notes = trainings.choose(members, found, plans, trainer)
+        read = trainings.read_plans(members, chosen)
+        codes, assumed = _orientation(read, members.name, orientation)
+        name = _default_name(read) if name is None else name
         store.free_target(root, name, replace=force)
-        origin = _origin(members, chosen, plans, progress.part(0.02, 0.1))
+        origin = _origin(members, chosen, read, progress.part(0.02, 0.1))
         reader = _Reader(members, chosen)
         best, told = trainings.best(members, chosen)
-        notes += [*filter(None, (assumed, *_label_notes(plans), told)), *_further_notes(members, chosen)]
+        notes += [*filter(None, (assumed, *_label_notes(read), told)), *_further_notes(members, chosen)]
         return store.write(
             root,
             name,
-            *reading.describe(plans),
+            *reading.describe(read),
             {
                 (one.configuration, fold): functools.partial(reader.read, one, fold)
                 for one in chosen
                 for fold in one.checkpoints
             },
             orientation=codes,
-            about={"source": origin, "best": best, "orientation_is": _known_by(plans, orientation)},
+            about={"source": origin, "best": best, "orientation_is": _known_by(read, orientation)},
             told=lambda: reader.told(notes),
             replace=force,
             progress=progress.part(0.1, 1.0),

@@ -92,22 +92,35 @@ def find(members: Members, progress: Progress) -> list[Training]:
     return trainings
 
 
-def choose(members: Members, trainings: Sequence[Training]) -> tuple[list[Training], list[str]]:
+def choose(
+    members: Members, trainings: Sequence[Training], plans: str | None = None, trainer: str | None = None
+) -> tuple[list[Training], list[str]]:
     """Those that can be imported, 2d first, and a sentence on each that is left out.
+
+    Parameters
+    ----------
+    plans, trainer : names; only trainings of these, where they are given.
 
     Raises
     ------
     ModelError : none can be imported, one configuration is there twice, or a trainer is known for another network.
     """
-    usable = [one for one in trainings if one.configuration in reading.CONFIGURATIONS]
-    others = [one for one in trainings if one.configuration not in reading.CONFIGURATIONS]
+    wanted = [one for one in trainings if plans in (None, one.plans_name) and trainer in (None, one.trainer)]
+    if not wanted:
+        asked = " and ".join(filter(None, (plans and f"plans {plans}", trainer and f"trainer {trainer}")))
+        raise ModelError(f"{members.name} holds no training of {asked}; it holds {_and(trainings)}.")
+    usable = [one for one in wanted if one.configuration in reading.CONFIGURATIONS]
+    others = [one for one in wanted if one.configuration not in reading.CONFIGURATIONS]
     if not usable:
         raise ModelError(f"{members.name} holds only {_and(others)}. {_why_not(others[0])}")
     by_name: dict[str, Training] = {}
     for one in usable:
         if one.configuration in by_name:
             pair = _and([by_name[one.configuration], one])
-            raise ModelError(f"{members.name} holds two trainings of {one.configuration}: {pair}; import one of them.")
+            raise ModelError(
+                f"{members.name} holds two trainings of {one.configuration}: {pair}; choose with --plans or --trainer, "
+                "or name the folder of one dataset or training."
+            )
         if _OTHER_NETWORKS.fullmatch(one.trainer):
             raise ModelError(
                 f"{one.title} in {members.name} was trained by {one.trainer}, which takes another network than the "
