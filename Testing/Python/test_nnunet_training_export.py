@@ -222,6 +222,17 @@ def test_cancelled_export_is_no_dataset_and_goes_on_where_it_stopped(dataset, fo
     assert cases.read_complete(folder).cases == made.cases
 
 
+def test_renewal_that_is_cancelled_is_no_dataset_either(dataset, folders):
+    made = export(dataset, folders)
+    add(dataset.root, 9)
+    seen: list[str] = []
+    stop = Progress(lambda event: seen.append(event.stage), lambda: "Exporting" in seen)
+    with pytest.raises(Cancelled):
+        export(Dataset.open(dataset.root), folders, progress=stop)
+    assert not (made.folder / "dataset.json").exists()
+    assert export(Dataset.open(dataset.root), folders).written == 1
+
+
 def test_file_that_a_killed_export_left_unrecorded_is_written_again(dataset, folders):
     made = export(dataset, folders)
     content = files.read_json(made.folder / cases.RECORD)
@@ -239,12 +250,15 @@ def test_exam_that_no_longer_belongs_is_removed_and_others_keep_name_and_fold(da
     for number in (20, 21):
         add(dataset.root, number)
     events.record(dataset.exam(stem(5)), "rejected", annotator="ab")
+    (folders.results / made.folder.name / "nnUNetTrainer__nnUNetPlans__2d" / "fold_0").mkdir(parents=True)
     (dataset.root / "splits" / "splits.tsv").write_text("patient_id\tsplit\n593973-000004\ttest\n", encoding="utf-8")
     again = export(Dataset.open(dataset.root), folders)
     kept = {case.exam: (case.case, case.fold) for case in again.cases}
     assert stem(5) not in kept and not (again.folder / "imagesTr" / f"{folds[stem(5)][0]}_0000.nii.gz").exists()
     assert {name: kept[name] for name in map(stem, (1, 2, 3))} == {name: folds[name] for name in map(stem, (1, 2, 3))}
     assert case_of(again, stem(4)).part == "test" and case_of(again, stem(6)).part == "train"
+    moved = next(note for note in again.notes if "were trained while" in note)
+    assert stem(4) in moved and stem(6) in moved and stem(1) not in moved
     there = {path.relative_to(again.folder).as_posix() for path in again.folder.rglob("*.nii.gz")}
     assert there == {name for case in again.cases for name in (case.image, case.label)}
 

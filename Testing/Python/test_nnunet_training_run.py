@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import json
 import os
 import signal
 import subprocess
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 from module_helpers import is_alive, wait_until
+from nnunet_export_cases import make
 
 from CSpineSegLib.errors import Cancelled, InputError, ModelError
 from CSpineSegLib.progress import Progress
-from CSpineSegLib.training.nnunet import Folders, commands, running
+from CSpineSegLib.training.nnunet import Folders, commands, export, running
 from CSpineSegLib.training.nnunet.commands import Training
 from CSpineSegLib.training.nnunet.running import Command
 
@@ -217,6 +219,31 @@ def test_presets_are_nnunets_own_planners_and_plans():
     sources = "".join(path.read_text(encoding="utf-8") for path in paths)
     for planner, plans in commands.PRESETS.values():
         assert f"class {planner}(" in sources and f"'{plans}'" in sources
+
+
+def test_training_starts_only_when_every_case_of_the_export_is_preprocessed(tmp_path):
+    where = Folders.of(tmp_path / "work")
+    made = export(make(tmp_path / "data"), where)
+    training = Training(where, 108, "plain")
+    home = where.preprocessed / made.folder.name
+    data = home / "nnUNetPlans_2d"
+    data.mkdir(parents=True)
+    with pytest.raises(InputError, match=r"holds no nnUNetPlans\.json; run 'cspineseg nnunet plan' first"):
+        training.check_trainable("2d", "0")
+    plans = {"configurations": {"2d": {"data_identifier": data.name}}}
+    (home / "nnUNetPlans.json").write_text(json.dumps(plans), encoding="utf-8")
+    names = [case.case for case in made.cases if case.part == "train"]
+    for name in names[:-1]:
+        (data / f"{name}.pkl").write_bytes(b"")
+    with pytest.raises(InputError, match=rf"lacks cases of the export \({names[-1]}\)"):
+        training.check_trainable("2d", "0")
+    (data / f"{names[-1]}.pkl").write_bytes(b"")
+    assert training.check_trainable("2d", "0") == training.check_trainable("2d", "all") == []
+    assert (home / "splits_final.json").read_bytes() == (made.folder / "splits_final.json").read_bytes()
+    with pytest.raises(InputError, match="no fold 5; the export has 5"):
+        training.check_trainable("2d", "5")
+    with pytest.raises(InputError, match="no configuration 3d_fullres"):
+        training.check_trainable("3d_fullres", "0")
 
 
 @pytest.mark.parametrize(

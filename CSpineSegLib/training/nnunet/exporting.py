@@ -257,10 +257,17 @@ def _finish(
     turned = [case for case in work.cases if case.how and case.how.startswith("rewritten")]
     if turned:
         notes.append(f"{len(turned)} images were written anew: {some([f'{c.exam} ({c.how[11:]})' for c in turned])}.")
+    moved = [case.exam for case in work.cases if _has_moved(case, work.former.get(case.exam))]
+    if moved and any((folders.results / folder.name).glob("*/fold_*")):
+        notes.append(f"Models there were trained while these exams were in other folds or parts: {some(moved)}.")
     if work.written and (folders.preprocessed / folder.name).is_dir():
         notes.append("nnU-Net's preprocessed data are older than this export; run 'cspineseg nnunet plan' again.")
     progress.update("Done", 1.0)
     return Exported(folder, tuple(work.cases), work.written, left_out, notes)
+
+
+def _has_moved(case: Case, before: Case | None) -> bool:
+    return before is not None and (before.part, before.fold) != (case.part, case.fold)
 
 
 def description(training: int, name: str) -> dict[str, Any]:
