@@ -14,7 +14,7 @@ import pytest
 from CSpineSegLib import files, model, resources
 from CSpineSegLib.errors import InputError, ModelError, WriteError
 from CSpineSegLib.model import checksums
-from CSpineSegLib.model.nnunet import store, weights
+from CSpineSegLib.model.nnunet import conversion, store, weights
 
 torch = pytest.importorskip("torch", reason="weights are torch's")
 
@@ -92,10 +92,22 @@ def test_a_file_that_is_not_listed_is_named(folder, name):
 
 
 def test_conversions_in_the_cache_are_none_of_its_business(folder):
-    (folder / store.CACHE / "a").mkdir(parents=True)
-    (folder / store.CACHE / "a" / "model.xml").write_bytes(b"x")
+    kept = conversion.folder_of(model.load(folder), "2d", 0) / conversion.NUMBERS
+    assert kept.is_relative_to(folder / store.CACHE)
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x")
+    assert model.load(folder).sha256 == store.load(folder, weights=False).sha256
+
+
+def test_without_torch_a_model_can_be_run_once_it_was_converted(folder, monkeypatch):
     loaded = model.load(folder)
-    assert loaded.sha256 == store.load(folder, weights=False).sha256 and loaded.is_converted
+    assert loaded.is_converted
+    monkeypatch.setattr(store, "find_spec", lambda name: None)
+    assert not loaded.is_converted
+    kept = conversion.folder_of(loaded, "2d", 0) / conversion.NUMBERS
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"x")
+    assert loaded.is_converted
 
 
 def test_without_reading_the_weights_their_absence_and_length_are_noticed(folder):

@@ -73,8 +73,10 @@ class Imported:
 
     @property
     def is_converted(self) -> bool:
-        """Whether OpenVINO can run it: a conversion is cached, or torch is there to read the weights for one."""
-        return any((self.folder / CACHE).rglob("*.xml")) or find_spec("torch") is not None
+        """Whether OpenVINO can run some of it: a conversion is kept, or torch is there to read the weights for one."""
+        from .conversion import is_converted
+
+        return find_spec("torch") is not None or any(is_converted(self, *key) for key in self.weights)
 
     @property
     def best(self) -> str | None:
