@@ -118,9 +118,9 @@ def test_the_number_of_threads_does_not_change_the_values(monkeypatch):
 
 
 @pytest.mark.parametrize("spacing", [THICK, EVEN])
-def test_every_slice_tells_its_fraction_and_cancelling_leaves_the_rest_undone(spacing, monkeypatch):
+def test_every_portion_tells_its_fraction_and_cancelling_leaves_the_rest_undone(spacing, monkeypatch):
     monkeypatch.setattr(devices, "threads", lambda: 2)
-    monkeypatch.setattr(resampling, "_PORTION", 1 << 14)
+    monkeypatch.setattr(resampling, "_PORTION", 1 << 12)
     array, shape, fractions = drawn((30, 40, 40), np.float32), (34, 80, 80), []
     ours(array, shape, spacing, spacing, 3, 0, tick=fractions.append)
     assert fractions == sorted(fractions) and fractions[0] == 0 and 0.8 < fractions[-1] <= 1

@@ -10,39 +10,20 @@ coarse values lie many exact ties, which another order would round differently.
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
 from .. import devices
+from .splines import along, line, linear, plane_of
 
 # From this ratio of spacings on, the coarse axis is resampled apart.
 ANISOTROPIC = 3
-# SciPy's edge padding before a spline filter, in voxels.
-_PADDING = 12
-# Values to work on at a time where there are no slices to go by: some milliseconds.
-_PORTION = 1 << 18
+# Values to work on at a time, at least a slice: some ten milliseconds.
+_PORTION = 1 << 19
 
 Tick = Callable[[float], None]
-
-
-@dataclass(frozen=True, eq=False)
-class Line:
-    """How the values along one axis become others.
-
-    Parameters
-    ----------
-    order : of the spline.
-    taps, weights : (order + 1, n) places in the old line (padded, if the spline needs a filter) and their weights.
-    """
-
-    order: int
-    taps: np.ndarray
-    weights: np.ndarray
 
 
 def new_shape(shape: Sequence[int], spacing: Sequence[float], wanted: Sequence[float]) -> tuple[int, ...]:
@@ -103,112 +84,39 @@ def resample(
     across = line(source.shape[0], target.shape[0], order if axis is None else order_z)
     limits = (array.min(), array.max()) if axis is None else None
 
-    def whole(index: int) -> None:
-        """A plane of the result by linear interpolation of the volume."""
-        target[index] = np.clip(_linear(_parts(source, across, index), rows, columns), *limits)
+    def plane(index: int) -> None:
+        """A plane of the result, by linear interpolation of the volume."""
+        target[index] = np.clip(linear(plane_of(source, across, index), rows, columns), *limits)
 
     if order == 1 and limits is not None:
-        _each(whole, len(target), tick)
+        _each(plane, len(target), tick)
         return out
     planes = target if across is None else np.empty((len(source), *target.shape[1:]))
+    deep = max(1, _PORTION // max(source[0].size, target[0].size)) if order > 1 else 1
+    high = max(1, _PORTION // (max(len(source), len(target)) * target.shape[2]))
 
-    def plane(index: int) -> None:
-        values = source[index].astype(np.float64)
-        near = limits or (values.min(), values.max())
-        values = _linear([values], rows, columns) if order == 1 else _along(_along(values, rows, 0), columns, 1)
-        planes[index] = values if limits and across else np.clip(values, *near)
+    def slices(index: int) -> None:
+        part = slice(index * deep, (index + 1) * deep)
+        values = source[part].astype(np.float64)
+        near = limits or (values.min(axis=(1, 2), keepdims=True), values.max(axis=(1, 2), keepdims=True))
+        values = linear(values, rows, columns)[None] if order == 1 else along(along(values, rows, 1), columns, 2)
+        planes[part] = values if limits and across else np.clip(values, *near)
 
     def block(index: int) -> None:
-        part = slice(index * height, (index + 1) * height)
-        values = _along(planes[:, part], across, 0)
+        part = slice(index * high, (index + 1) * high)
+        values = along(planes[:, part], across, 0)
         target[:, part] = np.clip(values, *limits) if limits else values
 
     if across is None:
-        _each(plane, len(source), tick)
+        _each(slices, -(-len(source) // deep), tick)
         return out
-    height = max(1, _PORTION // (target.shape[0] * target.shape[2]))
-    _each(plane, len(source), tick and (lambda fraction: tick(0.5 * fraction)))
-    _each(block, -(-target.shape[1] // height), tick and (lambda fraction: tick(0.5 + 0.5 * fraction)))
+    _each(slices, -(-len(source) // deep), tick and (lambda fraction: tick(0.5 * fraction)))
+    _each(block, -(-target.shape[1] // high), tick and (lambda fraction: tick(0.5 + 0.5 * fraction)))
     return out
 
 
-@functools.lru_cache(maxsize=16)
-def line(old: int, new: int, order: int) -> Line | None:
-    """Of an axis of `old` voxels that gets `new` ones over the same length; None if nothing changes."""
-    if old == new:
-        return None
-    at = (np.arange(new) + 0.5) * (old / new) - 0.5
-    taps = np.floor(at if order % 2 else at + 0.5).astype(np.intp) - order // 2 + np.arange(order + 1)[:, None]
-    weights = np.stack([_spline(at - tap, order) for tap in taps])
-    # They sum to one but for rounding; SciPy leaves the rest to the last.
-    weights[-1] = 1.0 - weights[:-1].sum(axis=0)
-    # Beyond its ends the line goes on as it ends; where it is filtered before, it has to be padded for that.
-    return Line(order, np.clip(taps, 0, old - 1) if order < 2 else taps + _PADDING, weights)
-
-
-def _spline(distance: np.ndarray, order: int) -> np.ndarray:
-    """The central B-spline at a distance in voxels that lies within its support."""
-    if order == 0:
-        return np.ones_like(distance)
-    if order == 1:
-        return 1.0 - np.abs(distance)
-    reach = (order + 1) / 2
-    near = np.abs(distance)
-    terms = ((-1) ** k * math.comb(order + 1, k) * np.maximum(reach - k - near, 0.0) ** order for k in range(order + 1))
-    return sum(terms) / math.factorial(order)
-
-
-def _along(values: np.ndarray, how: Line | None, axis: int) -> np.ndarray:
-    """float64 values of a line at its new places, along an axis."""
-    if how is not None and how.order > 1:
-        from scipy import ndimage
-
-        around = [(0, 0)] * values.ndim
-        around[axis] = (_PADDING, _PADDING)
-        padded = np.pad(values, around, mode="edge")
-        values = ndimage.spline_filter1d(padded, how.order, axis, output=np.float64, mode="nearest")
-    return values if how is None else _sum(_taken(values, how, axis))
-
-
-def _linear(planes: Iterable[np.ndarray], rows: Line | None, columns: Line | None) -> np.ndarray:
-    """The sum of weighted planes at new rows and columns, each product and the sum in the order of SciPy's zoom."""
-    return _sum(term for plane in planes for part in _taken(plane, rows, 0) for term in _taken(part, columns, 1))
-
-
-def _sum(terms: Iterator[np.ndarray]) -> np.ndarray:
-    total = next(terms).copy()
-    for term in terms:
-        total += term
-    return total
-
-
-def _parts(volume: np.ndarray, how: Line | None, index: int) -> Iterator[np.ndarray]:
-    """The weighted planes of which a plane of the result consists."""
-    if how is None:
-        yield volume[index].astype(np.float64)
-        return
-    for tap, weight in zip(how.taps[:, index], how.weights[:, index], strict=True):
-        yield volume[tap].astype(np.float64) * weight
-
-
-def _taken(values: np.ndarray, how: Line | None, axis: int) -> Iterator[np.ndarray]:
-    """Values at each tap of the new places, times their weight; in the same memory each time."""
-    if how is None:
-        yield values
-        return
-    shape = [1] * values.ndim
-    shape[axis] = how.taps.shape[1]
-    part = np.empty((*values.shape[:axis], shape[axis], *values.shape[axis + 1 :]))
-    for tap, weight in zip(how.taps, how.weights, strict=True):
-        # No tap lies outside; without a mode, NumPy would make a copy first to be able to say so.
-        np.take(values, tap, axis, out=part, mode="clip")
-        if how.order:
-            part *= weight.reshape(shape)
-        yield part
-
-
 def _each(work: Callable[[int], None], count: int, tick: Tick | None) -> None:
-    """Work on 0, 1, ... in threads, as NumPy and SciPy let go of the interpreter; told and stopped by `tick`."""
+    """Work on 0, 1, ... in threads, as NumPy lets go of the interpreter; told and stopped by `tick`."""
     tick = tick or (lambda fraction: None)
     threads = min(devices.threads(), count)
     if threads == 1:

@@ -26,6 +26,8 @@ STEP = 0.5
 CLASSES = 3
 # Standard deviation of a window's weights, in sides, and the weight of its middle.
 _SIGMA, _MIDDLE = 1 / 8, 10
+# Standard deviations after which SciPy cuts a Gaussian off.
+_TRUNCATE = 4.0
 
 Tick = Callable[[float], None]
 Check = Callable[[], None]
@@ -177,13 +179,14 @@ def steps(size: Sequence[int], patch: Sequence[int], step: float = STEP) -> list
 @functools.lru_cache(maxsize=4)
 def gaussian(patch: tuple[int, ...]) -> np.ndarray:
     """The weights of a window's voxels, float16: a Gaussian about its middle, nowhere zero."""
-    from scipy import ndimage
-
     values = np.ones(())
     for side in patch:
-        line = np.zeros(side)
-        line[side // 2] = 1
-        values = values[..., None] * ndimage.gaussian_filter1d(line, side * _SIGMA, mode="constant")
+        sigma = side * _SIGMA
+        reach = int(_TRUNCATE * sigma + 0.5)
+        line = np.exp(-0.5 / sigma**2 * np.arange(-reach, reach + 1) ** 2)
+        line /= line.sum()
+        at = np.arange(side) - side // 2 + reach
+        values = values[..., None] * np.where((at >= 0) & (at < len(line)), line[np.clip(at, 0, len(line) - 1)], 0)
     values /= values.max() / _MIDDLE
     # By way of single precision, as torch rounds to half.
     weights = values.astype(np.float32).astype(np.float16)
