@@ -108,6 +108,25 @@ def threads() -> int:
     return max(1, min(cores, int(wanted) if wanted.isdecimal() and int(wanted) else cores, MOST_THREADS))
 
 
+def half_precision(engine: str, device: str) -> str | None:
+    """The half precision in which an engine is faster than in single precision on a device, or None.
+
+    On a GPU of NVIDIA or AMD float16, as nnU-Net computes there. On a CPU bfloat16 if the processor multiplies in it
+    itself (avx512_bf16, AMX); others only imitate it, more slowly than float32.
+    """
+    if device == "cuda":
+        return "float16"
+    if device != "cpu":
+        return None
+    if engine == "openvino":
+        # What OpenVINO would compute in if it were not told.
+        kind = import_openvino().Core().get_property("CPU", "INFERENCE_PRECISION_HINT")
+        return "bfloat16" if kind.get_type_name() == "bf16" else None
+    torch = import_torch()
+    answers = (getattr(torch.cpu, name, None) for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"))
+    return "bfloat16" if any(answer is not None and answer() for answer in answers) else None
+
+
 def may_see_gpu() -> bool:
     """False if torch, which takes a second to import, could not run on a GPU here anyway."""
     from importlib.metadata import PackageNotFoundError, version

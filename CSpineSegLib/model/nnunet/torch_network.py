@@ -70,12 +70,11 @@ def _class() -> type:
     torch = import_torch()
 
     class UNet(torch.nn.Module):
-        """A U-Net of :mod:`unets` for inference. `check` is called between its layers and may end it by raising."""
+        """A U-Net of :mod:`unets` for inference."""
 
         def __init__(self, definition: Mapping[str, Any]) -> None:
             super().__init__()
             self.definition = dict(definition)
-            self.check: Callable[[], None] = unchecked
             for name, shape in unets.shapes(definition).items():
                 *path, last = name.split(".")
                 module = self
@@ -86,9 +85,9 @@ def _class() -> type:
                 module.register_parameter(last, torch.nn.Parameter(_random(torch, name, shape), requires_grad=False))
             self.eval()
 
-        def forward(self, x: Any) -> Any:
-            weights = dict(self.named_parameters())
-            operations = TorchOperations(self.definition["dims"], weights, self.check)
+        def forward(self, x: Any, check: Callable[[], None] = unchecked) -> Any:
+            """Logits; `check` is called between the layers, and what it raises ends the course."""
+            operations = TorchOperations(self.definition["dims"], dict(self.named_parameters()), check)
             return unets.follow(self.definition, operations, x)
 
     return UNet

@@ -121,7 +121,7 @@ def _last(definition: Mapping[str, Any]) -> str:
     return f"decoder.seg_layers.{definition['n_stages'] - 2}"
 
 
-class _Shapes:
+class Shapes:
     """Operations that write down which weights they would use."""
 
     def __init__(self) -> None:
@@ -154,7 +154,7 @@ class _Shapes:
 
 def shapes(definition: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     """{name of each weight that inference needs: its shape}; needs no torch. ModelError as :func:`check`."""
-    counting = _Shapes()
+    counting = Shapes()
     follow(check(definition), counting, None)
     return counting.found
 
@@ -275,7 +275,7 @@ def check(definition: Mapping[str, Any]) -> dict[str, Any]:
                 _allow(name, key, number, _PER_STAGE.get(key, _whole(1, 12)))
     if any(step != 1 for step in checked["strides"][0]):
         raise ModelError(f"The network {name} strides in its first stage, and would give a smaller mask; refused.")
-    counting = _Shapes()
+    counting = Shapes()
     follow(checked, counting, None)
     total = sum(map(math.prod, counting.found.values()))
     if total > MOST_WEIGHTS:

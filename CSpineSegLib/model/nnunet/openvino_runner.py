@@ -1,0 +1,129 @@
+"""OpenVINO: the fast engine of a CPU, which needs no torch once a network is converted."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from ...errors import ModelError
+from ..devices import half_precision, import_openvino, is_out_of_memory, threads
+from . import conversion, openvino_network
+from .runners import Check, Kept, poll
+from .store import Fold, Imported
+
+
+class OpenVinoRunner:
+    """A converted network on the CPU; see :class:`runners.Runner`.
+
+    Of small windows several are computed at a time, each by one thread; a large one is computed by all threads.
+
+    Parameters
+    ----------
+    compiled : openvino.CompiledModel for (1, 1, *size). streams : windows at a time.
+    """
+
+    name, device = "openvino", "cpu"
+
+    def __init__(self, compiled: Any, precision: str, streams: int, notes: tuple[str, ...] = ()) -> None:
+        self._compiled, self._streams = compiled, streams
+        self._requests: list[Any] = []
+        self._left: list[Any] = []
+        self.precision, self.batch, self.notes = precision, streams, notes
+
+    def __call__(self, inputs: np.ndarray, check: Check | None = None) -> np.ndarray:
+        """See :class:`runners.Runner`."""
+        shape = tuple(self._compiled.input(0).shape[1:])
+        if inputs.shape[1:] != shape:
+            raise ModelError(f"The network was made ready for windows {shape}, not {inputs.shape[1:]}.")
+        inputs = np.ascontiguousarray(inputs, np.float32)
+        outputs = np.empty((len(inputs), *self._compiled.output(0).shape[1:]), np.float32)
+        while len(self._requests) < min(self._streams, len(inputs)):
+            self._requests.append(self._compiled.create_infer_request())
+        running: dict[int, tuple[Any, int]] = {}
+        try:
+            # What a cancelled call left behind ends first.
+            while self._left:
+                poll(functools.partial(_ended, self._left[-1]), check)
+                self._left.pop()
+            for index in range(len(inputs)):
+                slot = index % self._streams
+                self._collect(running, slot, outputs, check)
+                self._requests[slot].start_async({0: inputs[index : index + 1]}, share_inputs=True)
+                running[slot] = self._requests[slot], index
+            for slot in list(running):
+                self._collect(running, slot, outputs, check)
+        except BaseException:
+            for request, _ in running.values():
+                request.cancel()
+                self._left.append(request)
+            raise
+        return outputs
+
+    def _collect(
+        self, running: dict[int, tuple[Any, int]], slot: int, outputs: np.ndarray, check: Check | None
+    ) -> None:
+        """Wait for what runs in a slot, if anything, and take its logits."""
+        if slot not in running:
+            return
+        request, index = running[slot]
+        poll(lambda seconds: request.wait_for(round(1000 * seconds)), check)
+        del running[slot]
+        np.copyto(outputs[index], request.get_output_tensor(0).data[0])
+
+    def release(self) -> None:
+        """Give back the other networks that are kept for the next exam."""
+        _kept.clear()
+
+
+# A network of a 3D patch takes about a gigabyte; two are a 2D and a 3D one.
+_kept = Kept(2)
+
+
+def open_openvino(
+    model: Imported, configuration: str, fold: Fold, exact: bool, size: tuple[int, ...]
+) -> OpenVinoRunner:
+    """See :func:`runners.open_runner`."""
+    precision = None if exact else half_precision("openvino", "cpu")
+    precision, count = precision or "float32", threads()
+    key = (str(model.folder), model.sha256, configuration, fold, precision, size, count)
+    return _kept.get(key, functools.partial(_compile, model, configuration, fold, precision, size, count))
+
+
+def _compile(
+    model: Imported, configuration: str, fold: Fold, precision: str, size: tuple[int, ...], count: int
+) -> OpenVinoRunner:
+    found = conversion.open_converted(model, configuration, fold)
+    streams = count if len(size) == 2 else 1
+    settings = {
+        "INFERENCE_NUM_THREADS": count,
+        "NUM_STREAMS": streams,
+        "INFERENCE_PRECISION_HINT": {"float32": "f32", "bfloat16": "bf16"}[precision],
+    }
+    try:
+        definition = model.plans.configurations[configuration].network
+        network = openvino_network.network(definition, found.arrays, size, half=precision != "float32")
+        compiled = import_openvino().Core().compile_model(network, "CPU", settings)
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_memory(error):
+            raise ModelError(
+                f"There is not enough main memory for a network on windows of {_words(size)} voxels; "
+                "close other programs."
+            ) from error
+        raise ModelError(f"OpenVINO cannot run {model.name} on windows of {_words(size)} voxels: {error}") from None
+    found.leave()
+    return OpenVinoRunner(compiled, precision, streams, found.notes)
+
+
+def _ended(request: Any, seconds: float) -> bool:
+    """Whether a cancelled request no longer computes."""
+    try:
+        return request.wait_for(round(1000 * seconds))
+    except RuntimeError:
+        # It says so that it was cancelled.
+        return True
+
+
+def _words(size: tuple[int, ...]) -> str:
+    return " x ".join(map(str, size))
