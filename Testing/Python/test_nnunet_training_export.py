@@ -101,6 +101,27 @@ def test_file_with_a_fourth_axis_or_uncompressed_becomes_one_that_nnunet_reads(d
     assert np.array_equal(volume.read(made.folder / uncompressed.image).array, volume.read(plain).array)
 
 
+def test_axes_that_simpleitk_refuses_are_made_perpendicular(dataset, folders):
+    reader = pytest.importorskip("SimpleITK", reason="nnU-Net's reader is not installed")
+    path, mask_file = add(dataset.root, 8)
+    for file in (path, mask_file):
+        image = volume.read(file)
+        # A shear of 0.006 degrees, as rounding leaves it in some converters' sforms, and no qform beside it.
+        sheared = image.affine.copy()
+        sheared[:3, 0] += 1e-4 * np.linalg.norm(sheared[:3, 0]) / np.linalg.norm(sheared[:3, 1]) * sheared[:3, 1]
+        header = volume.decode(volume.encode(image)).header
+        header.set_sform(sheared, code=1), header.set_qform(None, code=0)
+        file.write_bytes(volume.encode(volume.Volume(image.array, sheared, header)))
+    with pytest.raises(RuntimeError, match="orthonormal"):
+        reader.ReadImage(str(path))
+    made = export(Dataset.open(dataset.root), folders)
+    case = case_of(made, stem(8))
+    assert case.how == "rewritten: its place made unambiguous"
+    image, label = (reader.ReadImage(str(made.folder / name)) for name in (case.image, case.label))
+    assert image.GetDirection() == label.GetDirection() and image.GetOrigin() == label.GetOrigin()
+    assert np.allclose(image.GetSpacing(), (0.7, 0.7, 4.0), atol=1e-4)
+
+
 def test_accepted_revision_comes_before_the_released_mask_and_other_choices_are_kept(dataset, folders, tmp_path):
     exam = dataset.exam(stem(4))
     released = volume.read_mask(exam.mask)
@@ -182,6 +203,8 @@ def test_links_share_images_with_the_dataset_but_never_labels(dataset, folders):
     assert copied.written == 7 and not any(
         os.path.samefile(copied.folder / case.image, dataset.exam(case.exam).image) for case in copied.cases
     )
+    again = export(dataset, folders, way="link")
+    assert again.written == 7 and {case.how for case in again.cases} == {"linked"}
     assert contents(dataset.root) == before
 
 

@@ -17,6 +17,7 @@ from ...volume.checks import orthogonal
 from .cases import ORIENTATION
 
 COPY, LINK = "copy", "link"
+_PERPENDICULAR = 2e-5
 
 
 @dataclass(frozen=True)
@@ -80,14 +81,20 @@ def _reasons(image: Volume) -> list[str]:
         reasons.append(f"reoriented from {image.orientation} to {ORIENTATION}")
     if image.header is not None and int(image.header["dim"][0]) != 3:
         reasons.append(f"{int(image.header['dim'][0])} axes made 3")
-    if image.warnings:
+    if image.warnings or not _is_orthonormal(image.affine):
         reasons.append("its place made unambiguous")
     return reasons
 
 
+def _is_orthonormal(affine: np.ndarray) -> bool:
+    """Whether SimpleITK takes the axes for perpendicular; it refuses an sform that is 1e-4 off, without a qform."""
+    cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.abs(cosines.T @ cosines - np.eye(3)).max() < _PERPENDICULAR)
+
+
 def _rewritten(image: Volume) -> Volume:
     turned = volume.reorient(image, ORIENTATION)
-    affine = orthogonal(turned.affine, turned.shape) if image.warnings else turned.affine
+    affine = orthogonal(turned.affine, turned.shape)
     return Volume(np.ascontiguousarray(turned.array), affine, None, image.path)
 
 
