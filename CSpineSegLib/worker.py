@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import signal
 import sys
+import tempfile
 import threading
+from pathlib import Path
 from typing import Any
 
 from .jobs.worker import protocol
@@ -16,7 +18,9 @@ def main() -> int:
     """Work until told to end, or until nobody listens any more; returns the exit code."""
     requests, answers = take_over()
     sink = Sink(answers)
-    server = Server(sink)
+    # What libraries put aside goes with this folder, which whoever started the process removes if it cannot itself.
+    scratch = tempfile.tempdir = tempfile.mkdtemp(prefix="cspineseg-worker-")
+    server = Server(sink, Path(scratch))
     sink.broken = server.abandon
 
     def stop(number: int, frame: Any) -> None:
@@ -31,7 +35,6 @@ def main() -> int:
     threading.Thread(target=server.listen, args=(lines,), daemon=True, name="cspineseg-requests").start()
     code = server.work()
     sys.stderr.flush()
-    # Past the destructors of large libraries, which take their time and now and then crash.
     server.leave(code)
     return code
 

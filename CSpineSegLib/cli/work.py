@@ -12,23 +12,29 @@ import typer
 from .. import jobs, model
 from ..dataset import Dataset, Exam
 from ..errors import InputError
+from ..model.nnunet.run import Run
 from ..review import worklist
 from .app import app
 from .options import (
     Anyway,
+    Clean,
+    Configuration,
     DatasetFolder,
     Device,
     Engine,
     Events,
+    Folds,
     Force,
     GoldList,
     Json,
+    Mode,
     Model,
-    NoClean,
+    NoMirror,
     Quality,
     Query,
     need_dataset,
     open_dataset,
+    parse_folds,
 )
 from .output import print_error, print_json, print_pairs, print_table, print_warnings, shown_progress
 
@@ -48,7 +54,11 @@ def segment(
     device: Device = "auto",
     engine: Engine = "auto",
     anyway: Anyway = False,
-    no_clean: NoClean = False,
+    clean: Clean = None,
+    mode: Mode = "default",
+    configuration: Configuration = None,
+    folds: Folds = None,
+    no_mirror: NoMirror = False,
     quality: Quality = False,
     force: Force = False,
     gold_list: GoldList = None,
@@ -58,7 +68,9 @@ def segment(
     """Segment exams; what was done before and has not changed is skipped, what fails is listed at the end."""
     opened = open_dataset(dataset, gold_list)
     targets = targets or []
-    how = {"device": device, "engine": engine, "anyway": anyway, "clean": not no_clean, "force": force}
+    run = Run(mode, configuration, parse_folds(folds), not no_mirror)
+    how = {"device": device, "engine": engine, "anyway": anyway, "clean": clean, "force": force}
+    how["run"] = None if run == Run() else run
     if output is not None:
         if len(targets) != 1 or every or query:
             raise InputError("--output takes exactly one NIfTI file; without it, results go to the dataset's folder.")

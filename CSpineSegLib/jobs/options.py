@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..errors import ModelError
 from ..model import Bundle
-
-if TYPE_CHECKING:
-    from ..model.nnunet.prediction import Run
+from ..model.nnunet.run import Run, parts_of
+from ..model.nnunet.store import Imported
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Options:
         found = {field.name: getattr(self, field.name) for field in fields(self)}
         found = {name: value for name, value in found.items() if value != getattr(Options, name)}
         if self.run is not None:
-            found["run"] = _plain(self.run)
+            found["run"] = self.run.settings()
         return found
 
     @classmethod
@@ -45,45 +44,31 @@ class Options:
         """The reverse of :meth:`to_json`; ModelError for a run that cannot be."""
         content = dict(content)
         if content.get("run") is not None:
-            from ..model.nnunet.prediction import Run
-
             run = dict(content["run"])
             if run.get("folds") is not None:
                 run["folds"] = tuple(run["folds"])
             content["run"] = Run(**run)
         return cls(**content)
 
-    def settings(self, model: Bundle) -> dict[str, Any]:
+    def settings(self, model: Bundle | Imported) -> dict[str, Any]:
         """What of these changes the mask, for the record of where it came from."""
         found = {"anyway": self.anyway, "clean": self.cleans(model)}
-        if is_imported(model):
-            from ..model.nnunet.prediction import Run
-
+        if isinstance(model, Imported):
             found.update((self.run or Run()).settings())
         return found
 
-    def cleans(self, model: Bundle) -> bool:
+    def cleans(self, model: Bundle | Imported) -> bool:
         """Whether the mask is cleaned: an imported model's is nnU-Net's own, unless it was asked for."""
-        return not is_imported(model) if self.clean is None else self.clean
+        return not isinstance(model, Imported) if self.clean is None else self.clean
 
-    def predicting(self, model: Bundle) -> dict[str, Any]:
-        """The arguments of :func:`model.predict`; ModelError for a run of a model that was not imported."""
-        found = {"device": self.device, "engine": self.engine, "anyway": self.anyway, "clean": self.cleans(model)}
-        if is_imported(model):
-            return {**found, "run": self.run}
-        if self.run is not None:
+    def predicting(self, model: Bundle | Imported) -> dict[str, Any]:
+        """The arguments of :func:`model.predict`; ModelError for a run that this model does not have."""
+        if isinstance(model, Imported):
+            parts_of(model, self.run or Run())
+        elif self.run is not None:
             raise ModelError(
                 f"Mode, configuration, folds and mirroring are for imported models, and {model.name} is none; "
                 "leave them out, or choose another --model."
             )
-        return found
-
-
-def is_imported(model: Bundle) -> bool:
-    """True for a model that was imported from nnU-Net."""
-    return model.metadata.get("format") == "nnunet"
-
-
-def _plain(run: Run) -> dict[str, Any]:
-    found = {field.name: getattr(run, field.name) for field in fields(run)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in found.items()}
+        clean = self.cleans(model)
+        return {"device": self.device, "engine": self.engine, "anyway": self.anyway, "clean": clean, "run": self.run}

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import math
 import os
 import shutil
-import tempfile
 import threading
 import time
 import traceback
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from ... import __version__, files
@@ -42,12 +43,12 @@ class Server:
     Parameters
     ----------
     sink : where the answers go.
-    leave : ends the process at once with an exit code; it is called from any thread, and does not return.
+    scratch : this process's own folder for temporary files of libraries; it goes when the process does.
     """
 
-    def __init__(self, sink: Sink, leave: Any = os._exit) -> None:
+    def __init__(self, sink: Sink, scratch: Path) -> None:
         self._sink = sink
-        self._leave = leave
+        self._scratch = scratch
         self._began = time.monotonic()
         self._wake = threading.Condition()
         self._queue: deque[Task] = deque()
@@ -57,17 +58,16 @@ class Server:
         self._done = 0
         self._shelf = Shelf()
         self._models = work.Models()
-        # A folder of this process alone, which whoever started it removes if the process cannot.
-        self._scratch = tempfile.mkdtemp(prefix="cspineseg-worker-")
-        tempfile.tempdir = self._scratch
 
     # What the listening thread does
 
     def listen(self, lines: Iterable[bytes | None]) -> None:
         """Answer lines until there are no more: then whoever sent them is gone, and the process ends."""
-        for line in lines:
-            self.answer(line)
-        self.abandon()
+        try:
+            for line in lines:
+                self.answer(line)
+        finally:
+            self.abandon()
 
     def answer(self, line: bytes | None) -> None:
         """Answer one line, at once or, for what takes time, later; None stands for a line that was too long."""
@@ -93,7 +93,7 @@ class Server:
             "commands": list(protocol.COMMANDS),
             "limits": {"line": protocol.LINE_BYTES, "prefetch": self._shelf.limit},
             "owner": files.owner(),
-            "scratch": self._scratch,
+            "scratch": str(self._scratch),
         }
         self._sink.send({"type": "hello", **content} if id is None else self._ending(id, content))
 
@@ -109,9 +109,7 @@ class Server:
         self._sink.send(self._ending(request.id, content))
 
     def _on_prefetch(self, request: Request) -> None:
-        self._shelf.request(
-            request.fields["images"], lambda found: self._sink.send(self._ending(request.id, found))
-        )
+        self._shelf.request(request.fields["images"], lambda found: self._sink.send(self._ending(request.id, found)))
 
     def _on_load(self, request: Request) -> None:
         self._enqueue(request)
@@ -182,18 +180,21 @@ class Server:
             if held:
                 results.WRITING.release()
             return
-        for folder, deep in work.folders(fields, self._models.folder(fields["model"])):
-            files.sweep(folder, -math.inf, owned_by=files.owner(), deep=deep)
-        # A reader that does not read must not keep the process alive.
-        last = threading.Thread(target=self._tell, args=(task, {"type": "cancelled", "exit": code}), daemon=True)
-        last.start()
-        last.join(protocol.WRITING_SECONDS)
-        self.leave(code)
+        try:
+            for folder, deep in work.folders(fields, self._models.folder(fields["model"])):
+                with contextlib.suppress(OSError):
+                    files.sweep(folder, -math.inf, owned_by=files.owner(), deep=deep)
+            # A reader that does not read must not keep the process alive.
+            last = threading.Thread(target=self._tell, args=(task, {"type": "cancelled", "exit": code}), daemon=True)
+            last.start()
+            last.join(protocol.WRITING_SECONDS)
+        finally:
+            self.leave(code)
 
     def leave(self, code: int) -> None:
-        """End the process at once."""
+        """End the process at once, past the destructors of large libraries, which take their time or crash."""
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._leave(code)
+        os._exit(code)
 
     # What the main thread does
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ... import model as models
 from ...dataset import Exam
-from ...model import Bundle, checksums, devices
+from ...model import Bundle, checksums, devices, running
 from ...progress import Progress
-from ..options import Options, is_imported
+from ..options import Options
 from ..segment import segment, segment_file
 from .shelf import Shelf
 
@@ -43,9 +43,7 @@ def load(fields: dict[str, Any], known: Models, shelf: Shelf, progress: Progress
     bundle = known.open(fields["model"])
     device, engine = fields.get("device", "auto"), fields.get("engine", "auto")
     choice = devices.choose(device, engine, converted=bundle.is_converted)
-    if not is_imported(bundle):
-        from ...model import running
-
+    if isinstance(bundle, Bundle):
         running.open_engine(bundle, choice)
     progress.update("load model", 1.0)
     content = {"name": bundle.name, "version": bundle.version, "sha256": bundle.sha256, "folder": str(bundle.folder)}
