@@ -40,6 +40,17 @@ def test_folds_are_even_in_exams_and_in_kinds_and_the_same_on_every_run():
     assert max(sizes.values()) - min(sizes.values()) <= 2 and max(gold.values()) - min(gold.values()) <= 2
 
 
+def test_folds_stay_even_where_every_scanner_is_rare_and_even_out_what_was_there():
+    rare = {f"p{number:03d}": [f"gold scanner {number // 2}"] for number in range(60)}
+    assert set(Counter(folds.assign(rare).values()).values()) == {12}
+    before = {f"g{k}": 0 for k in range(10)} | {f"s{k}": 1 for k in range(10)}
+    kinds = {patient: ["gold" if patient[0] == "g" else "silver"] for patient in before}
+    new = {f"new {kind} {k}": [kind] for kind in ("gold", "silver") for k in range(4)}
+    after = folds.assign({**kinds, **new}, 2, fixed=before)
+    assert {after[patient] for patient in new if "gold" in patient} == {1}
+    assert {after[patient] for patient in new if "silver" in patient} == {0}
+
+
 def test_patients_keep_the_fold_that_they_had_and_closed_folds_take_nobody():
     before = folds.assign(CASES)
     more = {**CASES, "q1": ["gold"], "q2": ["silver"]}
@@ -173,7 +184,7 @@ def test_splits_are_written_again_where_planner_and_trainer_find_them(dataset, t
     assert cases.read_complete(made.folder) == drawn
     # The next export keeps them.
     export(dataset, where)
-    assert folds.splits(cases.read_complete(made.folder).cases, 5) == json.loads(files[0].read_text(encoding="utf-8"))
+    assert folds.splits(drawn.cases, 5) == json.loads(files[0].read_text(encoding="utf-8"))
 
 
 def test_folds_that_were_trained_with_change_only_by_force(dataset, tmp_path):
