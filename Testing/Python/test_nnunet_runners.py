@@ -1,33 +1,24 @@
 """A network gives the same logits by either engine, stops when told, and needs torch only until it is converted."""
 
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
-import nnunet_zips as zips
 import numpy as np
 import pytest
+from runner_cases import OPENVINO, SIZES, TORCH, expected, forget, imported, windows
 
-from CSpineSegLib import files
 from CSpineSegLib.errors import Cancelled, ModelError
-from CSpineSegLib.model import devices
-from CSpineSegLib.model.nnunet import conversion, openvino_runner, runners, store, torch_runner
+from CSpineSegLib.model.nnunet import conversion, openvino_runner, runners, torch_runner
 from CSpineSegLib.model.nnunet.runners import open_runner
+from CSpineSegLib.model.nnunet.windows import Windows
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("openvino")
 
-TORCH, OPENVINO = (devices.Choice(engine, "cpu", "") for engine in ("torch", "openvino"))
-SIZES = {"2d": (32, 32), "3d_fullres": (8, 32, 32)}
-
 
 @pytest.fixture(autouse=True)
 def nothing_kept():
-    """Every test opens its networks itself."""
-    torch_runner._kept["cpu"].clear()
-    openvino_runner._kept.clear()
+    forget()
 
 
 @pytest.fixture(params=["PlainConvUNet", "ResidualEncoderUNet"])
@@ -38,24 +29,6 @@ def model(request, tmp_path):
 @pytest.fixture
 def plain(tmp_path):
     return imported(tmp_path, "PlainConvUNet")
-
-
-def imported(folder, kind, folds=(0,)):
-    keys = [(key, fold) for key in SIZES for fold in folds]
-    weights = {(key, fold): zips.state(len(SIZES[key]), kind, fold) for key, fold in keys}
-    return store.write(folder, "mine", zips.plans(kind), zips.dataset(), weights, orientation="PSR")
-
-
-def windows(configuration, count=3, seed=0):
-    return np.random.default_rng(seed).standard_normal((count, 1, *SIZES[configuration]), dtype=np.float32)
-
-
-def expected(kind, configuration, inputs, fold=0):
-    """Logits of nnU-Net's own network."""
-    network = zips._network(len(SIZES[configuration]), kind, fold)
-    network.decoder.deep_supervision = False
-    with torch.inference_mode():
-        return network(torch.from_numpy(inputs)).numpy()
 
 
 @pytest.mark.parametrize("configuration", SIZES)
@@ -129,131 +102,6 @@ def test_a_fold_that_is_not_there_is_refused(plain):
             open_runner(plain, "2d", 4, choice, exact=True)
 
 
-# ---- the conversion
-
-
-def test_a_conversion_is_kept_beside_the_model_which_stays_whole(plain):
-    before = plain.sums
-    assert not conversion.is_converted(plain, "2d", 0)
-    open_runner(plain, "2d", 0, OPENVINO, exact=True)
-    assert conversion.is_converted(plain, "2d", 0)
-    folder = conversion.folder_of(plain, "2d", 0)
-    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "weights.bin"]
-    assert folder.parent == plain.folder / "cache"
-    assert plain.sums[plain.weights["2d", 0]].startswith(folder.name.split("-")[0])
-    assert store.load(plain.folder).sums == before
-
-
-def test_a_kept_conversion_needs_no_torch(plain):
-    for configuration in SIZES:
-        open_runner(plain, configuration, 0, OPENVINO, exact=True)
-    script = f"""
-import sys
-class Refuse:
-    def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("torch", "monai", "nnunetv2", "dynamic_network_architectures"):
-            raise ImportError(name)
-sys.meta_path.insert(0, Refuse())
-import numpy as np
-from CSpineSegLib.model import devices
-from CSpineSegLib.model.nnunet import store
-from CSpineSegLib.model.nnunet.runners import open_runner
-model = store.load({str(plain.folder)!r})
-for name, size in {SIZES!r}.items():
-    runner = open_runner(model, name, 0, devices.Choice("openvino", "cpu", ""), exact=False)
-    assert runner(np.ones((1, 1, *size), np.float32)).shape == (1, 3, *size)
-assert "torch" not in sys.modules
-"""
-    root = Path(conversion.__file__).parents[3]
-    done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-
-
-def rewritten(path, change):
-    path.write_bytes(change(path.read_bytes()))
-
-
-def resealed(folder):
-    from CSpineSegLib.model import checksums
-
-    checksums.seal(folder)
-
-
-SPOILED = {
-    "weights changed": lambda folder: rewritten(folder / "weights.bin", lambda data: data[:-4] + b"\0\0\x80\x3f"),
-    "weights cut": lambda folder: rewritten(folder / "weights.bin", lambda data: data[:-1000]),
-    "no checksums": lambda folder: (folder / "SHA256SUMS").unlink(),
-    "a further file": lambda folder: (folder / "more.xml").write_text("<net/>", encoding="utf-8"),
-    "a file is missing": lambda folder: (folder / "weights.bin").unlink(),
-    "nothing there": lambda folder: [path.unlink() for path in folder.iterdir()],
-    "cut and sealed again": lambda folder: (
-        rewritten(folder / "weights.bin", lambda data: data[: len(data) // 2]),
-        resealed(folder),
-    ),
-    "emptied and sealed again": lambda folder: (
-        rewritten(folder / "weights.bin", lambda data: b""),
-        resealed(folder),
-    ),
-}
-
-
-@pytest.mark.parametrize("spoil", SPOILED.values(), ids=SPOILED)
-def test_a_damaged_conversion_is_made_again(plain, spoil):
-    inputs = windows("2d")
-    wanted = open_runner(plain, "2d", 0, OPENVINO, exact=True)(inputs)
-    openvino_runner._kept.clear()
-    folder = conversion.folder_of(plain, "2d", 0)
-    spoil(folder)
-    assert np.array_equal(open_runner(plain, "2d", 0, OPENVINO, exact=True)(inputs), wanted)
-    assert sorted(path.name for path in folder.iterdir()) == ["SHA256SUMS", "weights.bin"]
-    assert conversion._read(folder, plain.plans.configurations["2d"].network) is not None
-
-
-def test_the_conversion_of_another_network_is_made_again(plain):
-    open_runner(plain, "3d_fullres", 0, OPENVINO, exact=True)
-    folder = conversion.folder_of(plain, "2d", 0)
-    conversion.folder_of(plain, "3d_fullres", 0).rename(folder)
-    inputs = windows("2d")
-    found = open_runner(plain, "2d", 0, OPENVINO, exact=True)(inputs)
-    assert np.abs(found - expected("PlainConvUNet", "2d", inputs)).max() < 1e-4
-
-
-def test_a_former_form_of_a_conversion_goes_and_others_stay(plain, monkeypatch):
-    monkeypatch.setattr(conversion, "_FORM", 0)
-    for configuration in SIZES:
-        open_runner(plain, configuration, 0, OPENVINO, exact=True)
-    monkeypatch.undo()
-    openvino_runner._kept.clear()
-    open_runner(plain, "2d", 0, OPENVINO, exact=True)
-    forms = sorted(folder.name.split("-")[1] for folder in (plain.folder / "cache").iterdir())
-    assert forms == ["0", "1"]
-
-
-def test_a_folder_that_cannot_be_written_is_said_and_the_network_still_runs(plain, monkeypatch):
-    def full(*_arguments, **_options):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(files, "_sync_folder", full)
-    inputs = windows("2d")
-    runner = open_runner(plain, "2d", 0, OPENVINO, exact=True)
-    assert np.abs(runner(inputs) - expected("PlainConvUNet", "2d", inputs)).max() < 1e-4
-    assert "could not be kept" in runner.notes[0]
-    assert runner.notes[0].endswith(").")
-
-
-def test_weights_in_half_precision_become_single(tmp_path):
-    half = {name: tensor.half() for name, tensor in zips.state(2).items()}
-    whole = {name: tensor.float() for name, tensor in half.items()}
-    models = [
-        store.write(tmp_path / name, "mine", zips.plans(), zips.dataset(), {("2d", 0): weights}, orientation="PSR")
-        for name, weights in (("half", half), ("whole", whole))
-    ]
-    inputs = windows("2d")
-    for choice in (TORCH, OPENVINO):
-        found = [open_runner(model, "2d", 0, choice, exact=True)(inputs) for model in models]
-        assert np.array_equal(*found)
-
-
 # ---- precision
 
 
@@ -300,7 +148,8 @@ def test_cancelling_ends_a_long_pass_at_once_and_the_next_is_right(plain, choice
         runner(inputs, cancelling(0.2))
     assert time.monotonic() - began < 1.2
     found = runner(inputs[:1])
-    assert np.abs(found - expected("PlainConvUNet", "2d", inputs[:1])).max() < 1e-4
+    # OpenVINO's own sums over a million pixels would be wrong by a thousandth.
+    assert np.abs(found - expected("PlainConvUNet", "2d", inputs[:1])).max() < 2e-5
 
 
 def test_the_layer_in_work_when_cancelled_is_torchs_last(plain):
@@ -333,17 +182,36 @@ def test_the_layer_in_work_when_cancelled_is_torchs_last(plain):
     assert len(layers) == 3
 
 
-def test_an_error_of_torch_reaches_the_caller_with_the_memory_it_names(plain):
+@pytest.mark.parametrize("most", [4, 2, 1, 0])
+def test_a_batch_that_the_memory_does_not_hold_is_halved_down_to_one_and_it_is_said(plain, most):
     runner = open_runner(plain, "2d", 0, TORCH, exact=True)
+    runner.batch, forward, image = 8, runner._network.forward, np.random.default_rng(5).standard_normal((9, 32, 32))
+    image = image.astype(np.float32)
+    wanted = Windows(image.shape, (32, 32)).logits(runner, image)
 
-    def full(*_arguments):
+    def narrow(inputs, check):
+        if len(inputs) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+        return forward(inputs, check)
+
+    runner._network.forward, notes = narrow, []
+    if most == 0:
+        with pytest.raises(ModelError, match="not enough memory for a window of 32 x 32"):
+            Windows(image.shape, (32, 32)).logits(runner, image, notes=notes)
+        return
+    # Torch rounds a batch of one in another way, which half precision shows here and there.
+    assert np.allclose(Windows(image.shape, (32, 32)).logits(runner, image, notes=notes), wanted, atol=2e-3)
+    assert len(notes) == {4: 1, 2: 2, 1: 3}[most]
+    assert all("did not suffice" in note for note in notes)
+
+
+def test_weights_that_the_device_does_not_hold_are_told_with_the_way_out(plain, monkeypatch):
+    def full(*_arguments, **_options):
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
-    runner._network.forward = full
-    with pytest.raises(torch.OutOfMemoryError) as caught:
-        runner(windows("2d", 1))
-    assert devices.is_out_of_memory(caught.value)
-    runner.release()
+    monkeypatch.setattr(torch.nn.Module, "to", full)
+    with pytest.raises(ModelError, match="use --device cpu"):
+        open_runner(plain, "2d", 0, TORCH, exact=True)
 
 
 def test_what_was_expensive_is_kept_until_others_need_the_room():

@@ -13,6 +13,9 @@ from . import conversion, openvino_network
 from .runners import Check, Kept, poll
 from .store import Fold, Imported
 
+# Between two looks at which window is done, in milliseconds.
+_LOOK = 5
+
 
 class OpenVinoRunner:
     """A converted network on the CPU; see :class:`runners.Runner`.
@@ -28,9 +31,11 @@ class OpenVinoRunner:
 
     def __init__(self, compiled: Any, precision: str, streams: int, notes: tuple[str, ...] = ()) -> None:
         self._compiled, self._streams = compiled, streams
-        self._requests: list[Any] = []
+        self._idle: list[Any] = []
         self._left: list[Any] = []
-        self.precision, self.batch, self.notes = precision, streams, notes
+        self.precision, self.notes = precision, notes
+        # Several for each stream, so that none waits long for another.
+        self.batch = 4 * streams if streams > 1 else 1
 
     def __call__(self, inputs: np.ndarray, check: Check | None = None) -> np.ndarray:
         """See :class:`runners.Runner`."""
@@ -39,38 +44,41 @@ class OpenVinoRunner:
             raise ModelError(f"The network was made ready for windows {shape}, not {inputs.shape[1:]}.")
         inputs = np.ascontiguousarray(inputs, np.float32)
         outputs = np.empty((len(inputs), *self._compiled.output(0).shape[1:]), np.float32)
-        while len(self._requests) < min(self._streams, len(inputs)):
-            self._requests.append(self._compiled.create_infer_request())
-        running: dict[int, tuple[Any, int]] = {}
+        # What a cancelled call left behind ends first.
+        while self._left:
+            poll(functools.partial(_ended, self._left[-1]), check)
+            self._idle.append(self._left.pop())
+        while len(self._idle) < min(self._streams, len(inputs)):
+            self._idle.append(self._compiled.create_infer_request())
+        running: dict[int, Any] = {}
         try:
-            # What a cancelled call left behind ends first.
-            while self._left:
-                poll(functools.partial(_ended, self._left[-1]), check)
-                self._left.pop()
             for index in range(len(inputs)):
-                slot = index % self._streams
-                self._collect(running, slot, outputs, check)
-                self._requests[slot].start_async({0: inputs[index : index + 1]}, share_inputs=True)
-                running[slot] = self._requests[slot], index
-            for slot in list(running):
-                self._collect(running, slot, outputs, check)
+                if not self._idle:
+                    self._take(running, outputs, check)
+                # Its input is not copied, and outlives it here even where nobody waits for it any more.
+                running[index] = self._idle.pop()
+                running[index].start_async({0: inputs[index : index + 1]}, share_inputs=True)
+            while running:
+                self._take(running, outputs, check)
         except BaseException:
-            for request, _ in running.values():
+            for request in running.values():
                 request.cancel()
-                self._left.append(request)
+            self._left += running.values()
             raise
         return outputs
 
-    def _collect(
-        self, running: dict[int, tuple[Any, int]], slot: int, outputs: np.ndarray, check: Check | None
-    ) -> None:
-        """Wait for what runs in a slot, if anything, and take its logits."""
-        if slot not in running:
-            return
-        request, index = running[slot]
-        poll(lambda seconds: request.wait_for(round(1000 * seconds)), check)
-        del running[slot]
-        np.copyto(outputs[index], request.get_output_tensor(0).data[0])
+    def _take(self, running: dict[int, Any], outputs: np.ndarray, check: Check | None) -> None:
+        """Wait until one of those that run is done, and take its logits."""
+
+        def done(seconds: float) -> bool:
+            next(iter(running.values())).wait_for(_LOOK)
+            return any(request.wait_for(0) for request in running.values())
+
+        poll(done, check)
+        for index in [index for index, request in running.items() if request.wait_for(0)]:
+            request = running.pop(index)
+            np.copyto(outputs[index], request.get_output_tensor(0).data[0])
+            self._idle.append(request)
 
     def release(self) -> None:
         """Give back the other networks that are kept for the next exam."""

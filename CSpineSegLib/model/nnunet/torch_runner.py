@@ -46,21 +46,16 @@ class TorchRunner:
         self._torch, self._network = import_torch(), network
         self.device, self.precision = device, precision
         self.batch = max(1, min(_MOST, _VOXELS.get(device, 0) // math.prod(size)))
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="torch")
-        self._left: Future[Any] | None = None
 
     def __call__(self, inputs: np.ndarray, check: Check | None = None) -> np.ndarray:
         """See :class:`runners.Runner`."""
-        if self._left is not None:
-            poll(functools.partial(_done, self._left), check)
-            self._left = None
         stop = threading.Event()
-        future = self._pool.submit(self._forward, np.ascontiguousarray(inputs, np.float32), stop)
+        # Behind the layer that a cancelled call may have left in work.
+        future = _thread().submit(self._forward, np.ascontiguousarray(inputs, np.float32), stop)
         try:
             poll(functools.partial(_done, future), check)
         except BaseException:
             stop.set()
-            self._left = future
             raise
         return future.result()
 
@@ -95,6 +90,12 @@ class TorchRunner:
         _kept[self.device].clear()
         if self.device != "cpu":
             getattr(self._torch, self.device).empty_cache()
+
+
+@functools.cache
+def _thread() -> ThreadPoolExecutor:
+    """The one thread in which torch computes; its own helpers stay with it."""
+    return ThreadPoolExecutor(1, thread_name_prefix="torch")
 
 
 # The folds of a cross-validation in both configurations: 0.12 to 0.6 GB each, which a GPU has room for.
