@@ -80,7 +80,7 @@ def test_variables_are_set_for_the_process_alone(tool, tmp_path):
 @posix
 def test_failure_is_one_sentence_with_what_was_said_last(tool):
     command = tool("print('Epoch 0')\nraise RuntimeError('there is no such plan')")
-    with pytest.raises(ModelError, match=r"standin failed with code 1; .*RuntimeError: there is no such plan$"):
+    with pytest.raises(ModelError, match=r"with code 1; it said last: RuntimeError: there is no such plan$"):
         running.run(command)
 
 

@@ -27,6 +27,8 @@ PACKAGE = "nnunetv2"
 GRACE_SECONDS = 10.0
 _POLL_SECONDS = 0.2
 _KEPT = 4000
+_TOLD = 3
+_ERROR = re.compile(r"[A-Za-z_.]*(Error|Exception): ")
 
 
 @dataclass(frozen=True)
@@ -203,8 +205,11 @@ def _sentence(name: str, code: int, tail: str) -> str:
             f"{name} was ended by the system (signal {-code}), which mostly means that memory ran out; "
             "use fewer processes with --processes, or a machine with more memory."
         )
-    lines = [line for line in _lines(tail) if not line.startswith(("File ", "Traceback", "^", "~"))]
-    said = " / ".join(lines[-3:]) or "nothing"
+    lines = _lines(tail)
+    errors = [index for index, line in enumerate(lines) if _ERROR.match(line)]
+    # Of a traceback the error alone; what stands above it in full.
+    last = lines[errors[-1] :][:_TOLD] if errors else lines[-_TOLD:]
+    said = " / ".join(last) or "nothing"
     return f"{name} failed with code {code}; it said last: {said}"
 
 
