@@ -168,7 +168,7 @@ def _segment(
     """The logits of a single configuration, or the mean of the probabilities of several, and their labels."""
     exam = preprocess.examine(vol, model.plans, model.orientation)
     work = [cost(exam, part) for part in parts]
-    ends = np.cumsum([0, *work]) / sum(work)
+    ends = [sum(work[:index]) / sum(work) for index in range(len(work) + 1)]
     total: np.ndarray | None = None
     for part, begin, end in zip(parts, ends[:-1], ends[1:], strict=True):
         logits = logits_of(model, exam, part, choice, exact, progress.part(0.98 * begin, 0.98 * end), notes)
