@@ -1,8 +1,8 @@
 """Images for the oracle and for us, and what the oracle makes of them.
 
 The oracle never reorients, so it gets every image permuted to the axes of the training data; we get it as a user has
-it. All images show one phantom person whom no network was trained on, cut and spaced so that every branch of nnU-Net's
-preprocessing is taken.
+it. All images are scans of a phantom person whom the networks saw in other scans, so that masks look like spines; they
+are cut and spaced so that every branch of nnU-Net's preprocessing is taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 import nnunet_oracle as oracle
 import numpy as np
 
-SEED = 7
+IMAGE_SEED = 7
 
 
 @dataclass(frozen=True)
@@ -47,10 +47,10 @@ ANISOTROPIC: dict[str, Image] = {
     # Zeros around an oval, cropped to its box first; oblique and left-handed.
     "bordered": Image((14, 16, 1), (90, 108, 8), (0.9, 0.95, 4.0), codes="LAS", oblique=True, bordered=True),
 }
-# The planned spacing is 1.5 x 1.5 x 2 mm; none of these has an axis three times as long as another.
+# The planned spacing is 1.1 x 1.1 x 2 mm; none of these has an axis three times as long as another.
 ISOTROPIC: dict[str, Image] = {
-    "isotropic": Image((2, 2, 2), (58, 66, 26), (1.5, 1.5, 2.0), codes="RAS"),
-    "resampled": Image((0, 0, 0), (60, 68, 28), (1.3, 1.35, 2.4), codes="LPI"),
+    "isotropic": Image((2, 2, 2), (74, 90, 18), (1.1, 1.1, 2.0), codes="RAS"),
+    "resampled": Image((0, 0, 0), (76, 92, 20), (1.0, 1.05, 2.3), codes="LPI"),
 }
 FEW = ("same", "finer", "bordered")
 
@@ -76,14 +76,15 @@ class Reference:
 REFERENCES: tuple[Reference, ...] = (
     Reference("plain", "2d", mirror=False),
     Reference("plain", "2d", (0, 1), probabilities=True),
-    Reference("plain", "3d_fullres", mirror=False),
+    Reference("plain", "3d_fullres", mirror=False, probabilities=True),
     Reference("plain", "3d_fullres", (0, 1), probabilities=True, cases=FEW),
-    Reference("resenc", "2d"),
+    Reference("resenc", "2d", probabilities=True),
     Reference("resenc", "3d_fullres", mirror=False, probabilities=True, cases=FEW),
-    Reference("isotropic", "3d_fullres", cases=(*ISOTROPIC, "small")),
-    Reference("reoriented", "2d", mirror=False, cases=FEW),
+    Reference("isotropic", "3d_fullres", mirror=False, probabilities=True, cases=(*ISOTROPIC, "small")),
+    Reference("reoriented", "2d", mirror=False, probabilities=True, cases=FEW),
 )
 ENSEMBLE = "ensemble"
+ENSEMBLED = tuple(reference for reference in REFERENCES if reference.kind == "plain" and len(reference.folds) > 1)
 
 
 @dataclass(frozen=True)
@@ -103,14 +104,20 @@ class Products:
         """The image as the oracle got it."""
         return self.home.folder / "images" / f"{case}_0000.nii.gz"
 
-    def mask(self, reference: Reference | str, case: str) -> Path:
-        name = reference if isinstance(reference, str) else reference.name
-        return self.home.folder / "references" / name / f"{case}.nii.gz"
+    def mask(self, reference: Reference | str, case: str):
+        """The oracle's mask, a Volume."""
+        from CSpineSegLib import volume
+
+        return volume.read_mask(self._folder(reference) / f"{case}.nii.gz")
 
     def probabilities(self, reference: Reference | str, case: str) -> np.ndarray:
-        """(3, K, J, I) float32, in SimpleITK's order of axes."""
-        with np.load(self.mask(reference, case).with_name(f"{case}.npz")) as stored:
-            return stored["probabilities"]
+        """What the oracle saved, (3, I, J, K) float32 in the axes of the training data."""
+        with np.load(self._folder(reference) / f"{case}.npz") as stored:
+            return stored["probabilities"].transpose(0, 3, 2, 1)
+
+    def _folder(self, reference: Reference | str) -> Path:
+        name = reference if isinstance(reference, str) else reference.name
+        return self.home.folder / "references" / name
 
 
 @cache
@@ -132,7 +139,7 @@ def _refer(home: oracle.Home) -> None:
     first, *others = REFERENCES
     commands = [_command(home, reference) for reference in others]
     home.run(commands)
-    ensemble = [_few(home, reference) for reference in REFERENCES if reference.probabilities][:2]
+    ensemble = [_few(home, reference) for reference in ENSEMBLED]
     home.run([home.ensemble(ensemble, home.folder / "references" / ENSEMBLE)])
     out = home.folder / "references" / first.name
     options = {"folds": first.folds, "mirror": first.mirror, "probabilities": first.probabilities, "processes": 1}
@@ -174,7 +181,7 @@ def _write_images(folder: Path) -> None:
     for kind, images in (("plain", ANISOTROPIC), ("isotropic", ISOTROPIC)):
         shape = np.max([image.stop for image in images.values()], axis=0)
         grid = phantom.grid_around(shape, oracle.MODELS[kind]["spacing"], "PSR")
-        made = phantom.make(SEED, grid)
+        made = phantom.render(phantom.trace(oracle.PERSON, grid), IMAGE_SEED)
         for case, image in images.items():
             where = tuple(slice(a, b) for a, b in zip(image.start, image.stop, strict=True))
             array = made.image[where].astype(np.int16)

@@ -77,7 +77,7 @@ def _train_folds(model: dict) -> None:
         if "3d_fullres" in model["configurations"]:
             deep = _trainer(model, "3d_fullres", fold)
             deep.network.load_state_dict(inflated(weights, deep.network.state_dict()))
-            _optimise(deep, model["steps"] // 10, fold)
+            _optimise(deep, model["steps"] // 15, fold)
 
 
 def inflated(flat: dict, deep: dict) -> dict:
@@ -125,12 +125,12 @@ def _optimise(trainer, steps: int, seed: int) -> dict:
         data, segmentation, *_ = dataset.load_case(name)
         cases.append((np.asarray(data[:])[0], np.maximum(np.asarray(segmentation[:])[0], 0)))
     patch = tuple(trainer.configuration_manager.patch_size)
-    batch = 4 if len(patch) == 2 else 1
-    for group in trainer.optimizer.param_groups:
-        group.update(lr=0.02, momentum=0.9)
+    batch, rate = (4, 0.05) if len(patch) == 2 else (1, 0.02)
     trainer.network.train()
     loss = torch.zeros(())
-    for _ in range(steps):
+    for step in range(steps):
+        for group in trainer.optimizer.param_groups:
+            group.update(lr=rate * (1 - step / steps) ** 0.9, momentum=0.9)
         drawn = [_patch(*cases[rng.integers(len(cases))], patch, rng) for _ in range(batch)]
         image = torch.from_numpy(np.stack([one[0] for one in drawn])[:, None].astype(np.float32))
         truth = torch.from_numpy(np.stack([one[1] for one in drawn])[:, None].astype(np.float32))
