@@ -8,6 +8,7 @@ import pytest
 from runner_cases import OPENVINO, SIZES, TORCH, expected, forget, imported, windows
 
 from CSpineSegLib.errors import Cancelled, ModelError
+from CSpineSegLib.model import devices
 from CSpineSegLib.model.nnunet import conversion, openvino_runner, runners, torch_runner
 from CSpineSegLib.model.nnunet.runners import open_runner
 from CSpineSegLib.model.nnunet.windows import Windows
@@ -214,11 +215,28 @@ def test_weights_that_the_device_does_not_hold_are_told_with_the_way_out(plain, 
         open_runner(plain, "2d", 0, TORCH, exact=True)
 
 
-def test_what_was_expensive_is_kept_until_others_need_the_room():
+def test_the_last_networks_of_each_configuration_are_kept_and_others_go_first():
     made, kept = [], runners.Kept(2)
     for key in "aabacab":
-        kept.get(key, lambda key=key: made.append(key) or key)
+        kept.get("2d", key, lambda key=key: made.append(key) or key)
     assert "".join(made) == "abcb"
+    kept.get("3d_fullres", "a", lambda: made.append("other") or "other")
+    assert kept.get("2d", "a", lambda: made.append("again")) == "a"
+    assert made[-1] == "other"
     kept.clear()
-    kept.get("b", lambda: made.append("again"))
+    kept.get("2d", "a", lambda: made.append("again"))
     assert made[-1] == "again"
+
+
+def test_half_precision_is_what_the_device_computes_faster_in(monkeypatch):
+    assert devices.half_precision("torch", "cuda") == "float16"
+    assert devices.half_precision("torch", "mps") is None
+    for has, found in ((True, "bfloat16"), (False, None)):
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda has=has: has, raising=False)
+        monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False, raising=False)
+        assert devices.half_precision("torch", "cpu") == found
+    openvino = devices.import_openvino()
+    for kind, found in ((openvino.Type.bf16, "bfloat16"), (openvino.Type.f32, None), (openvino.Type.f16, None)):
+        core = type("Core", (), {"get_property": lambda self, device, name, kind=kind: kind})
+        monkeypatch.setattr(openvino, "Core", core)
+        assert devices.half_precision("openvino", "cpu") == found

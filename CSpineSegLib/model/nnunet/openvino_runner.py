@@ -55,9 +55,9 @@ class OpenVinoRunner:
             for index in range(len(inputs)):
                 if not self._idle:
                     self._take(running, outputs, check)
-                # Its input is not copied, and outlives it here even where nobody waits for it any more.
                 running[index] = self._idle.pop()
-                running[index].start_async({0: inputs[index : index + 1]}, share_inputs=True)
+                # It gets a copy, because a cancelled one may still read it when this call is over.
+                running[index].start_async({0: inputs[index : index + 1]})
             while running:
                 self._take(running, outputs, check)
         except BaseException:
@@ -85,8 +85,8 @@ class OpenVinoRunner:
         _kept.clear()
 
 
-# A network of a 3D patch takes about a gigabyte; two are a 2D and a 3D one.
-_kept = Kept(2)
+# One for 3D windows takes most of a gigabyte. Another fold is ready in half a second, which is little beside its work.
+_kept = Kept(1)
 
 
 def open_openvino(
@@ -95,8 +95,9 @@ def open_openvino(
     """See :func:`runners.open_runner`."""
     precision = None if exact else half_precision("openvino", "cpu")
     precision, count = precision or "float32", threads()
-    key = (str(model.folder), model.sha256, configuration, fold, precision, size, count)
-    return _kept.get(key, functools.partial(_compile, model, configuration, fold, precision, size, count))
+    key = (str(model.folder), model.sha256, fold, precision, size, count)
+    make = functools.partial(_compile, model, configuration, fold, precision, size, count)
+    return _kept.get(configuration, key, make)
 
 
 def _compile(

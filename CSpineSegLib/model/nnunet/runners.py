@@ -89,19 +89,26 @@ def open_runner(
 
 
 class Kept:
-    """The last few things that were expensive to make; the oldest goes first, and before the next one is made."""
+    """The last few networks of each configuration; the oldest goes before another one is made.
+
+    Parameters
+    ----------
+    most : of each configuration.
+    """
 
     def __init__(self, most: int) -> None:
-        self._most, self._things = most, OrderedDict()
+        self._most = most
+        self._things: dict[str, OrderedDict[Hashable, Any]] = {}
 
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """The thing of this key, made if it is not kept."""
-        if key not in self._things:
-            while len(self._things) >= self._most:
-                self._things.popitem(last=False)
-            self._things[key] = make()
-        self._things.move_to_end(key)
-        return self._things[key]
+    def get(self, configuration: str, key: Hashable, make: Callable[[], Any]) -> Any:
+        """What is kept under this key, or else is made."""
+        things = self._things.setdefault(configuration, OrderedDict())
+        if key not in things:
+            while len(things) >= self._most:
+                things.popitem(last=False)
+            things[key] = make()
+        things.move_to_end(key)
+        return things[key]
 
     def clear(self) -> None:
         """Keep nothing any more."""

@@ -98,8 +98,9 @@ def _thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="torch")
 
 
-# The folds of a cross-validation in both configurations: 0.12 to 0.6 GB each, which a GPU has room for.
-_kept = {"cuda": Kept(10), "mps": Kept(5), "cpu": Kept(2)}
+# A GPU has room for the folds of a cross-validation, 0.12 to 0.6 GB each. Beside the seconds that a fold takes on a CPU
+# it does not matter that it is loaded anew.
+_kept = {"cuda": Kept(5), "mps": Kept(5), "cpu": Kept(1)}
 
 
 def open_torch(
@@ -117,8 +118,8 @@ def network_of(model: Imported, configuration: str, fold: Fold, device: str) -> 
     ------
     ModelError : there is no such fold, its weights are damaged, or the device has no memory left for them.
     """
-    key = (str(model.folder), model.sha256, configuration, fold)
-    return _kept[device].get(key, functools.partial(_load, model, configuration, fold, device))
+    key = (str(model.folder), model.sha256, fold)
+    return _kept[device].get(configuration, key, functools.partial(_load, model, configuration, fold, device))
 
 
 def _load(model: Imported, configuration: str, fold: Fold, device: str) -> Any:
