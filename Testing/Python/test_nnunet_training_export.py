@@ -143,6 +143,22 @@ def test_accepted_revision_comes_before_the_released_mask_and_other_choices_are_
         export(dataset, folders, which="newest")
 
 
+def test_prediction_is_taken_only_where_asked_for_and_nothing_else_is_there(dataset, folders):
+    add(dataset.root, 9, mask=False)
+    opened = Dataset.open(dataset.root)
+    for number in (4, 9):
+        exam = opened.exam(stem(number))
+        drawn = volume.read_mask(dataset.exam(stem(2)).mask)
+        digest = volume.write(drawn, exam.predicted("net"))
+        model = {"name": "net", "sha256": "0" * 64}
+        files.write_json(exam.predicted_record("net"), {"mask": {"sha256": digest}, "model": model})
+    made = export(opened, folders)
+    assert any(stem(9) in sentence for sentence in made.left_out)
+    made = export(opened, folders, which="any")
+    assert (case_of(made, stem(9)).mask, case_of(made, stem(9)).model) == ("predicted", "net")
+    assert case_of(made, stem(4)).mask == "silver"
+
+
 def test_human_masks_alone_leave_out_what_only_a_network_drew(dataset, folders):
     add(dataset.root, 7), add(dataset.root, 8)
     gold = dataset.root / "splits" / "gold.txt"

@@ -91,7 +91,8 @@ def test_death_by_memory_is_told_as_such(tool):
 
 
 @posix
-def test_a_bar_that_is_drawn_over_is_relayed_and_its_last_state_told(tool):
+def test_a_bar_that_is_drawn_over_is_relayed_and_its_last_state_told(tool, monkeypatch):
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
     said: list[str] = []
     events = []
     source = "import sys, time\nfor k in (1, 2, 3): sys.stdout.write(f'\\r{k} of 3 é'); time.sleep(0.3)\nsys.exit(4)"
