@@ -3,7 +3,7 @@
 Two things are done in another way than nnU-Net does them, with the same result but for rounding:
 
 - Instance normalisation. OpenVINO's own adds up all voxels of a channel one after the other in single precision. For
-  16 x 320 x 320 voxels its result is wrong by .0004 in the mean and .003 at most, for 384 x 384 pixels by .00001 and
+  16 x 320 x 320 voxels its result is wrong by .0004 (root mean square) and .003 at most, for 384 x 384 pixels by .00001 and
   .0001; torch adds up in double precision. Here sums go along one axis after the other, which is wrong by .000002 and
   .000007 at most and takes as long (one convolution and its normalisation: 77 against 76 ms, 102 against 99 ms).
 - A convolution of two inputs that were joined is the sum of two convolutions. The joined input, the largest there is,
