@@ -109,7 +109,7 @@ def test_windows_and_padding_are_those_of_nnunet(shape, patch, step, flat):
     expected = compute_steps_for_sliding_window(layout.padded[-len(patch) :], patch, step)
     assert windows.steps(layout.padded[-len(patch) :], patch, step) == expected
     # Every voxel is seen, and every window is inside.
-    assert layout.mass.min() > 0
+    assert layout.mass().min() > 0
     assert {image[place].size for place in layout.places} == {np.prod(patch)} or layout.padded != shape
 
 

@@ -85,12 +85,13 @@ class Windows:
         whole = np.ones(self.patch, np.float32)
         return gaussian(self.patch).astype(np.float32) if self.weighted else whole
 
-    @functools.cached_property
-    def mass(self) -> np.ndarray:
+    def mass(self, check: Check | None = None) -> np.ndarray:
         """Sum of the weights in each voxel of the padded volume, or of its planes, as nnU-Net rounds it; float32."""
         total = np.zeros(self.padded[-len(self.patch) :], np.float16)
         weights = self.weights.astype(np.float16)
         for corner in self._corners:
+            if check is not None:
+                check()
             total[corner] += weights
         return total.astype(np.float32)
 
@@ -139,12 +140,11 @@ class Windows:
                 if view == views[-1]:
                     self._add(total[(slice(None), *place)], one, len(views))
             start += len(group)
-        finite = True
+        finite, mass = True, self.mass(check)
         for index, values in enumerate(total.reshape(-1, *self.padded[1:])):
-            mass = self.mass if len(self.patch) == 2 else self.mass[index % self.padded[0]]
             tick(1.0)
             with np.errstate(over="ignore"):
-                values[:] = values.astype(np.float32) / mass
+                values[:] = values.astype(np.float32) / (mass if mass.ndim == 2 else mass[index % len(mass)])
             finite = finite and bool(np.isfinite(values).all())
         if not finite:
             raise ModelError(
