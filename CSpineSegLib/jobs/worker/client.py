@@ -197,7 +197,8 @@ class Worker:
             job = self._queue.popleft()
             try:
                 if self._process is None:
-                    self._process = Process(self._python, self._hear, self._gone, self._log)
+                    engine = job.fields.get("engine", "auto")
+                    self._process = Process(self._python, self._hear, self._gone, self._log, engine)
             except CSpineSegError as error:
                 job.end({}, error)
                 continue
