@@ -113,6 +113,17 @@ def quick(home, vol=None, **options):
     return prediction.predict(home[1], vol or home[2], "cpu", **given)
 
 
+@pytest.mark.parametrize("configuration", ["2d", "ensemble"])
+def test_what_is_cropped_away_is_background_for_certain(home, bright, configuration):
+    array = home[2].array.copy()
+    array[:10] = 0
+    empty = volume.like(home[2], array)
+    found = quick(home, empty, run=Run(configuration=configuration), probabilities=True)
+    assert np.all(found.probabilities[0, :10] == 1) and not found.mask.array[:10].any()
+    assert np.allclose(found.probabilities.astype(float).sum(axis=0), 1, atol=2e-3)
+    assert np.array_equal(found.probabilities.argmax(axis=0), found.mask.array)
+
+
 @pytest.mark.parametrize("codes", ["RAS", "LIP", "SAL"])
 def test_every_orientation_of_an_image_gives_the_same_mask_on_its_own_grid(home, bright, codes):
     turned = volume.reorient(home[2], codes)
