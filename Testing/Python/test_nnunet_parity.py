@@ -20,13 +20,15 @@ import nnunet_cases as cases
 from nnunet_cases import REFERENCES, Products, Reference
 
 from CSpineSegLib import model, volume
-from CSpineSegLib.model.nnunet import importing
+from CSpineSegLib.model.nnunet import importing, torch_runner
 from CSpineSegLib.model.nnunet.run import Run
 from CSpineSegLib.volume import Volume
 
 pytestmark = pytest.mark.slow
 
 ENGINES = ("torch", "openvino")
+# Of half precision on networks that were trained for seconds and are sure of little; see Docs/nnunet.md for others.
+LEAST = {"float32": 0.999, "float16": 0.985, "bfloat16": 0.985}
 BODY_AND_DISC = (1, 2)
 
 
@@ -39,6 +41,7 @@ class Pair:
     stock: np.ndarray
     said: np.ndarray | None = None
     stock_said: np.ndarray | None = None
+    precision: str = ""
 
     @property
     def differing(self) -> int:
@@ -86,7 +89,9 @@ def compare(products: Products, one, reference, case: str, run: Run, engine: str
         parts = (Volume(part.astype(np.float32), vol.affine) for part in found.probabilities)
         about = np.stack([volume.reorient(part, one.orientation).array for part in parts])
     is_told = getattr(reference, "probabilities", True)
-    return Pair(case, ours.array, stock.array, about, products.probabilities(reference, case) if is_told else None)
+    stock_said = products.probabilities(reference, case) if is_told else None
+    (precision,) = {note.split()[-1].rstrip(".") for note in found.notes if "the network ran in" in note}
+    return Pair(case, ours.array, stock.array, about, stock_said, precision)
 
 
 def dice(pairs: list[Pair], label: int) -> float:
@@ -150,11 +155,21 @@ def test_the_ensemble_of_2d_and_3d_with_two_folds_each_is_nnunets(products, impo
 
 
 @pytest.mark.parametrize("reference", REFERENCES, ids=ids)
-def test_the_default_mode_agrees_to_a_thousandth(products, imported, reference):
+def test_the_default_mode_agrees_as_far_as_its_precision_allows(products, imported, reference):
     run = Run("default", reference.configuration, reference.folds, reference.mirror)
     pairs = [compare(products, imported(reference.kind), reference, case, run, "auto") for case in reference.cases]
     report(f"default {reference.name}", pairs)
-    assert min(dice(pairs, label) for label in BODY_AND_DISC) >= 0.999
+    assert min(dice(pairs, label) for label in BODY_AND_DISC) >= LEAST[pairs[0].precision]
+
+
+@pytest.mark.parametrize("reference", REFERENCES[:1], ids=ids)
+def test_bfloat16_which_this_processor_may_only_imitate_stays_close(products, imported, reference, monkeypatch):
+    monkeypatch.setattr(torch_runner, "half_precision", lambda engine, device: "bfloat16")
+    run = Run("default", reference.configuration, reference.folds, reference.mirror)
+    pairs = [compare(products, imported(reference.kind), reference, case, run, "torch") for case in cases.FEW]
+    report(f"bfloat16 {reference.name}", pairs)
+    assert {pair.precision for pair in pairs} == {"bfloat16"}
+    assert LEAST["bfloat16"] <= min(dice(pairs, label) for label in BODY_AND_DISC) < 1
 
 
 @pytest.mark.parametrize("reference", [one for one in REFERENCES if len(one.folds) == 2], ids=ids)
