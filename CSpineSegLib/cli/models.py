@@ -1,4 +1,4 @@
-"""The commands about models: import one of nnU-Net's, list, show, remove."""
+"""The commands about models: import one of nnU-Net's, list, show, compare its modes, remove."""
 
 from __future__ import annotations
 
@@ -8,16 +8,29 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import model
+from .. import model, volume
 from ..errors import InputError
 from ..model.nnunet import importing, store
+from ..model.nnunet.compare import compare_modes
 from .app import app
-from .options import Events, Force, Json, Orientation
+from .options import (
+    Anyway,
+    Configuration,
+    Device,
+    Engine,
+    Events,
+    Folds,
+    Force,
+    Json,
+    NoMirror,
+    Orientation,
+    parse_folds,
+)
 from .output import print_json, print_pairs, print_table, print_warnings, shown_progress
 
 models = typer.Typer(
     name="models",
-    help="Models: import one of nnU-Net's, list, show and remove.",
+    help="Models: import one of nnU-Net's, list, show, compare its modes and remove.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -77,6 +90,38 @@ def show_model(
     notes = details.pop("notes", [])
     print_pairs(found.name, ((key, _text(value)) for key, value in details.items()))
     print_warnings(notes, most=20)
+
+
+@models.command("compare", epilog="Example: cspineseg models compare nnunet-Dataset108_CSpineSeg IMAGE.nii.gz")
+def compare_model(
+    name: Annotated[str, typer.Argument(help="Name of an imported model.")],
+    image: Annotated[Path, typer.Argument(help="An image to segment in every mode; nothing is written.")],
+    configuration: Configuration = None,
+    folds: Folds = None,
+    no_mirror: NoMirror = False,
+    device: Device = "auto",
+    engine: Engine = "auto",
+    anyway: Anyway = False,
+    as_json: Json = False,
+    events: Events = False,
+) -> None:
+    """Segment an image in the modes exact, default and fast: the time of each, and Dice with the exact mask."""
+    found = model.load(name)
+    if not isinstance(found, model.Imported):
+        raise InputError(f"{name} was not imported from nnU-Net and has one mode only; there is nothing to compare.")
+    run = model.Run("exact", configuration, parse_folds(folds), not no_mirror)
+    read = volume.read(image)
+    with shown_progress(events, quiet=as_json) as progress:
+        told = compare_modes(found, read, device, progress, engine=engine, anyway=anyway, run=run)
+    if as_json:
+        print_json([{"mode": one.mode, "seconds": one.seconds, "dice": one.dice, "notes": one.notes} for one in told])
+        return
+    labels = [label for label in sorted(found.labels) if label]
+    print_table(
+        f"{found.name} on {image.name}, Dice with the mask of the mode exact",
+        ["Mode", "Seconds", *(found.labels[label] for label in labels)],
+        [[one.mode, f"{one.seconds:.1f}", *(f"{one.dice[label]:.4f}" for label in labels)] for one in told],
+    )
 
 
 @models.command("remove", epilog="Example: cspineseg models remove nnunet-Dataset108_CSpineSeg --yes")

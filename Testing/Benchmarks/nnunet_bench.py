@@ -102,10 +102,18 @@ def configuration(name: str) -> dict[str, Any]:
     }
 
 
+def network_of(name: str, deep: bool = True) -> Any:
+    """nnU-Net's own network, with random weights; `deep`: with the outputs that only training uses."""
+    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
+
+    built = configuration(name)["architecture"]
+    arguments = built["arch_kwargs"], built["_kw_requires_import"]
+    return get_network_from_plans(built["network_class_name"], *arguments, 1, 3, True, deep)
+
+
 def results(folder: Path) -> Path:
     """nnU-Net's results folder with one fold of both networks, with random weights."""
     import torch
-    from nnunetv2.utilities.get_network_from_plans import get_network_from_plans
 
     dataset = {
         "channel_names": {"0": "T2"},
@@ -115,15 +123,12 @@ def results(folder: Path) -> Path:
     }
     torch.manual_seed(1)
     for name in PLANS:
+        network = network_of(name)
         here = folder / DATASET / f"nnUNetTrainer__nnUNetPlans__{name}"
         (here / "fold_0").mkdir(parents=True)
         (here / "plans.json").write_text(json.dumps(plans()), encoding="utf-8")
         (here / "dataset.json").write_text(json.dumps(dataset), encoding="utf-8")
         (here / "dataset_fingerprint.json").write_text("{}", encoding="utf-8")
-        built = configuration(name)["architecture"]
-        network = get_network_from_plans(
-            built["network_class_name"], built["arch_kwargs"], built["_kw_requires_import"], 1, 3, True, True
-        )
         checkpoint = {
             "network_weights": network.state_dict(),
             "optimizer_state": {},
@@ -208,8 +213,6 @@ def work_of(name: str) -> float:
     """GFLOP of one forward pass over one patch: two for every multiplication of a convolution."""
     import torch
 
-    from CSpineSegLib.model.nnunet import unets
-
     total = 0.0
 
     def count(module: Any, _: Any, output: Any) -> None:
@@ -218,10 +221,9 @@ def work_of(name: str) -> float:
         inner = weight[0].numel() if "Transpose" not in type(module).__name__ else weight.shape[0]
         total += 2.0 * output.numel() * inner
 
-    loaded = model.load("bench")
-    network = unets.build(loaded.plans.configurations[name].network).eval()
+    network = network_of(name, deep=False).eval()
     for module in network.modules():
-        if type(module).__name__.startswith("Conv"):
+        if isinstance(module, torch.nn.modules.conv._ConvNd):
             module.register_forward_hook(count)
     with torch.inference_mode():
         network(torch.zeros(1, 1, *PLANS[name]["patch_size"]))
@@ -312,13 +314,13 @@ def _ensemble(folder: Path, surroundings: dict[str, str]) -> float:
 def _second(image: Path, out: Path, runs: int) -> list[float]:
     """Seconds of every exam but the first in one worker."""
     from CSpineSegLib.jobs.worker import Worker
-    from CSpineSegLib.model.nnunet import Run
+    from CSpineSegLib.model.nnunet.run import Run
 
     run, times = Run(configuration="2d", mirror=False), []
     with Worker() as worker:
         for _ in range(runs + 1):
             began = time.perf_counter()
-            job = worker.segment_file(image, out, model="bench", device="cpu", anyway=True, force=True, run=run)
+            job = worker.segment_file(image, out, "bench", device="cpu", anyway=True, force=True, run=run)
             job.result()
             times.append(time.perf_counter() - began)
     return times[1:]

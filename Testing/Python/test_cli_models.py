@@ -7,8 +7,10 @@ import sys
 from pathlib import Path
 
 import nnunet_zips as zips
+import numpy as np
 import pytest
 
+from CSpineSegLib import volume
 from CSpineSegLib.cli import main
 from CSpineSegLib.cli.options import parse_folds
 from CSpineSegLib.errors import InputError
@@ -164,3 +166,25 @@ def test_folds_are_read_from_their_option(text, folds):
 def test_what_names_no_folds_is_refused(text):
     with pytest.raises(InputError, match="does not name folds"):
         parse_folds(text)
+
+
+def test_modes_are_compared_on_an_image_and_nothing_is_written(run, models, source, tmp_path):
+    assert run("models", "import", source)[0] == 0
+    affine = np.array([[0, 0, -4.0, 8], [-0.6, 0, 0, 20], [0, 0.6, 0, -20], [0, 0, 0, 1.0]])
+    image = tmp_path / "neck.nii.gz"
+    array = np.random.default_rng(1).integers(0, 900, (40, 48, 5)).astype(np.int16)
+    volume.write(volume.from_array(array, affine), image)
+    before = sorted(tmp_path.rglob("*.nii*"))
+    words = ("models", "compare", NAME, image, "--configuration", "2d", "--device", "cpu", "--anyway")
+    code, out, _ = run(*words, "--json")
+    told = json.loads(out)
+    assert code == 0 and [one["mode"] for one in told] == ["exact", "default", "fast"]
+    assert told[0]["dice"] == {"1": 1.0, "2": 1.0} and min(one["seconds"] for one in told) > 0
+    code, out, _ = run(*words)
+    assert code == 0 and out.splitlines()[0].split("\t")[:2] == ["Mode", "Seconds"]
+    assert sorted(tmp_path.rglob("*.nii*")) == before
+
+
+def test_a_packaged_model_has_no_modes_to_compare(run, models, tmp_path):
+    code, out, err = run("models", "compare", "cspine-phantom", tmp_path / "neck.nii.gz")
+    assert code == 2 and out == "" and "one mode only" in err
