@@ -192,7 +192,7 @@ class Worker:
         return job
 
     def _next(self) -> None:
-        """Give the process the next job, if it has none; and have it read the image of the one after that."""
+        """Give the process the next job, if it has none, and have it read the image of the one after that."""
         while self._current is None and self._queue:
             job = self._queue.popleft()
             try:
@@ -204,9 +204,10 @@ class Worker:
                 continue
             self._current, job.process = job, self._process
             job.process.send({"id": job.id, **job.fields})
-            if self._queue and self._queue[0].image is not None:
-                images = [self._queue[0].image]
-                job.process.send({"id": next(self._ids), "command": "prefetch", "images": images})
+        ahead = self._queue[0] if self._current is not None and self._queue else None
+        if ahead is not None and ahead.image is not None and ahead.process is not self._current.process:
+            ahead.process = self._current.process
+            ahead.process.send({"id": next(self._ids), "command": "prefetch", "images": [ahead.image]})
 
     def _hear(self, process: Process, message: dict[str, Any]) -> None:
         with self._lock:
