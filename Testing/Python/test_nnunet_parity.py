@@ -1,11 +1,11 @@
 """An imported model gives nnU-Net's own masks: every mask here is compared with the one of nnU-Net's own commands.
 
 The exact mode on torch adds up logits in half precision just as nnU-Net does, and is held to its masks and, to 1e-3, to
-its probabilities (`--save_probabilities`). On OpenVINO convolutions differ by about 1e-6 and at most 2e-4. That can turn
-the last place of a half, which is 0.002 to 0.008 of most logits and, in the corners of the outermost windows, where
-nnU-Net's weights are among the smallest numbers of half precision, up to some tenths. Where two classes are that close,
-either may win: such voxels are counted and checked to be such ties. Dice is of each class over all images of a reference,
-as one voxel is more than 1e-4 of a small structure.
+its probabilities (`--save_probabilities`). On OpenVINO logits differ by about 1e-6 and at most 1e-4. That can turn the
+last place of a half, which is 0.002 to 0.008 of most logits and, in the corners of the outermost windows, up to some
+tenths, as nnU-Net's weights there are among the smallest numbers of half precision. Where two classes are that close,
+either may win: such voxels are counted and checked to be such ties. Dice is of each class over all images of a
+reference, as one voxel is more than 1e-4 of a small structure.
 """
 
 from __future__ import annotations
