@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nnunet_bench
 import numpy as np
 
 from CSpineSegLib import files, jobs, model, phantom, scene, volume
@@ -235,6 +236,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--output", type=Path, default=Path("build/bench.json"))
     parser.add_argument("--runs", type=int, default=7, help="runs of each measurement (default 7)")
+    parser.add_argument("--nnunet-runs", type=int, default=3, help="runs of what takes nnU-Net minutes (default 3)")
+    parser.add_argument(
+        "--nnunet",
+        nargs="*",
+        default=nnunet_bench.PARTS,
+        choices=nnunet_bench.PARTS,
+        help="which comparisons with nnU-Net; all take about an hour on two cores; none: only the rest is measured",
+    )
     options = parser.parse_args()
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory(prefix="cspineseg-bench-") as folder:
@@ -245,6 +254,9 @@ def main() -> None:
         found |= bench_scene(path, mask, options.runs)
         found |= bench_save(path, mask, options.runs)
         found |= bench_segment(path, options.runs)
+        if options.nnunet:
+            nnunet = Path(folder, "nnunet")
+            found |= nnunet_bench.measure(nnunet, entry, options.runs, options.nnunet_runs, options.nnunet)
     files.write_json(options.output, found)
     print(f"{platform.processor() or platform.machine()}, {' x '.join(map(str, SHAPE))} voxels, int16, PSR")
     print(f"{'':34}{'ours':>10} {'spread':>8} {'peer':>10} {'ratio':>7}  peer")
