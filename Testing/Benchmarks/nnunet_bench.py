@@ -202,7 +202,7 @@ def measure(folder: Path, entry: Callable[..., dict[str, Any]], runs: int, long_
         versus(label, "ensemble", True, 1, lambda _: _ensemble(folder, surroundings))
     if "peak" in parts:
         peak = conv_peak()
-        found["convolution peak, oneDNN"] = entry([peak], None, None, "GFLOP/s")
+        found["convolution peak"] = entry([peak], None, None, "GFLOP/s")
         for name in PLANS:
             share = work_of(name) / forward_seconds(name, 3) / peak
             found[f"nnU-Net {name}, share of that peak"] = entry([share], None, None, "")
