@@ -8,6 +8,7 @@ import numpy as np
 
 from CSpineSegLib import volume
 from CSpineSegLib.dataset import Dataset
+from CSpineSegLib.training.nnunet import Folders, cases, exporting
 
 SHAPE = (24, 20, 6)
 SPACING = (0.7, 0.7, 4.0)
@@ -65,3 +66,13 @@ def make(root: Path, patients: int = 6, split: str | None = "593973-000006\ttest
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below a folder with its content."""
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def raw(folders: Folders) -> Path:
+    """Where the dataset is exported to."""
+    return folders.raw / "Dataset108_CSpineSeg"
+
+
+def case_of(made: exporting.Exported, name: str) -> cases.Case:
+    """The case of an exam in an export."""
+    return next(case for case in made.cases if case.exam == name)

@@ -9,12 +9,21 @@ import functools
 import io
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
+
+from CSpineSegLib.errors import CSpineSegError
+from CSpineSegLib.model.nnunet import importing
 
 DATASET = "Dataset108_CSpineSeg"
+# What the zip of one 2d fold holds, and the file that a program in it would leave if it were run.
+TOP = f"{DATASET}/nnUNetTrainer__nnUNetPlans__2d"
+CHECKPOINT = f"{TOP}/fold_0/checkpoint_final.pth"
+PROOF = "proof-that-it-was-run"
 FEATURES = [4, 8, 8]
 RESAMPLING = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}
 TITLES = {
@@ -203,3 +212,30 @@ def write_folder(folder: Path, members: dict[str, bytes]) -> Path:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(data)
     return folder
+
+
+def both(folder: Path) -> Path:
+    """A zip with 2d in folds 0, 1 and all, and 3d_fullres in fold 0."""
+    return write_zip(folder / "both.zip", {**training("2d", (0, 1, "all")), **training("3d_fullres", (0,))})
+
+
+def refusal(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """A function that imports a zip's members, or a file, that must be refused, and gives the sentence.
+
+    The user's models are in `folder`, which is also where a program in the zip would run: neither may leave anything.
+    """
+    models = folder / "Models"
+    monkeypatch.setenv("CSPINESEG_MODELS", str(models))
+    monkeypatch.chdir(folder)
+
+    def run(source: dict[str, bytes] | Path, **options: Any) -> str:
+        if isinstance(source, dict):
+            source = write_zip(folder / "model.zip", source)
+        with pytest.raises(CSpineSegError) as caught:
+            importing.import_model(source, **options)
+        said = str(caught.value)
+        assert said.endswith(".") and "\n" not in said and len(said) < 600
+        assert not models.exists() and not (folder / PROOF).exists()
+        return said
+
+    return run

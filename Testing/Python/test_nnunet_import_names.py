@@ -24,8 +24,7 @@ def models(tmp_path, monkeypatch) -> Path:
 
 @pytest.fixture
 def both(tmp_path) -> Path:
-    members = {**zips.training("2d", (0, 1, "all")), **zips.training("3d_fullres", (0,))}
-    return zips.write_zip(tmp_path / "both.zip", members)
+    return zips.both(tmp_path)
 
 
 def tree(folder: Path) -> dict[str, bytes]:

@@ -13,15 +13,12 @@ import nnunet_zips as zips
 import numpy as np
 import pytest
 
-from CSpineSegLib.errors import CSpineSegError, InputError, ModelError
+from CSpineSegLib.errors import InputError, ModelError
 from CSpineSegLib.model.nnunet import importing, weights
 
 torch = pytest.importorskip("torch", reason="checkpoints are torch's")
 
-TOP = "Dataset108_CSpineSeg/nnUNetTrainer__nnUNetPlans__2d"
-CHECKPOINT = f"{TOP}/fold_0/checkpoint_final.pth"
-# What a program in a file would do if it were run.
-PROOF = "proof-that-it-was-run"
+TOP, CHECKPOINT, PROOF = zips.TOP, zips.CHECKPOINT, zips.PROOF
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +28,7 @@ def good() -> dict[str, bytes]:
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch):
-    """Import a zip's members, or a file, that must be refused; returns the sentence, after nothing was written."""
-    models = tmp_path / "Models"
-    monkeypatch.setenv("CSPINESEG_MODELS", str(models))
-    monkeypatch.chdir(tmp_path)
-
-    def run(source: dict[str, bytes] | Path, **options) -> str:
-        if isinstance(source, dict):
-            source = zips.write_zip(tmp_path / "model.zip", source)
-        with pytest.raises(CSpineSegError) as caught:
-            importing.import_model(source, **options)
-        said = str(caught.value)
-        assert said.endswith(".") and "\n" not in said and len(said) < 600
-        assert not models.exists() and not (tmp_path / PROOF).exists()
-        return said
-
-    return run
+    return zips.refusal(tmp_path, monkeypatch)
 
 
 # --- what the zip holds ---

@@ -11,13 +11,11 @@ from pathlib import Path
 import nnunet_zips as zips
 import pytest
 
-from CSpineSegLib.errors import CSpineSegError
 from CSpineSegLib.model.nnunet import archive, importing
 
 torch = pytest.importorskip("torch", reason="checkpoints are torch's")
 
-TOP = "Dataset108_CSpineSeg/nnUNetTrainer__nnUNetPlans__2d"
-CHECKPOINT = f"{TOP}/fold_0/checkpoint_final.pth"
+TOP, CHECKPOINT = zips.TOP, zips.CHECKPOINT
 
 
 @pytest.fixture(scope="module")
@@ -27,22 +25,7 @@ def good() -> dict[str, bytes]:
 
 @pytest.fixture
 def refused(tmp_path, monkeypatch):
-    """Import a zip's members, or a file, that must be refused; returns the sentence, after nothing was written."""
-    models = tmp_path / "Models"
-    monkeypatch.setenv("CSPINESEG_MODELS", str(models))
-    monkeypatch.chdir(tmp_path)
-
-    def run(source: dict[str, bytes] | Path, **options) -> str:
-        if isinstance(source, dict):
-            source = zips.write_zip(tmp_path / "model.zip", source)
-        with pytest.raises(CSpineSegError) as caught:
-            importing.import_model(source, **options)
-        said = str(caught.value)
-        assert said.endswith(".") and "\n" not in said and len(said) < 600
-        assert not models.exists()
-        return said
-
-    return run
+    return zips.refusal(tmp_path, monkeypatch)
 
 
 def zip_with(path: Path, good: dict[str, bytes], *infos: tuple[zipfile.ZipInfo, bytes]) -> Path:

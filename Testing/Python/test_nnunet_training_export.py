@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from nnunet_export_cases import add, affine, contents, make, stem
+from nnunet_export_cases import add, affine, case_of, contents, make, raw, stem
 
 from CSpineSegLib import files, volume
 from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import InputError, WriteError
 from CSpineSegLib.review import events, revisions
-from CSpineSegLib.training.nnunet import Folders, cases, export, exporting
+from CSpineSegLib.training.nnunet import Folders, cases, export
 
 
 @pytest.fixture
@@ -25,14 +25,6 @@ def dataset(tmp_path) -> Dataset:
 @pytest.fixture
 def folders(tmp_path) -> Folders:
     return Folders.of(tmp_path / "wörk space")
-
-
-def raw(folders: Folders) -> Path:
-    return folders.raw / "Dataset108_CSpineSeg"
-
-
-def case_of(made: exporting.Exported, name: str) -> cases.Case:
-    return next(case for case in made.cases if case.exam == name)
 
 
 def test_export_has_the_authors_layout_and_leaves_the_dataset_untouched(dataset, folders):

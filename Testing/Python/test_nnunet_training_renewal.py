@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
-from nnunet_export_cases import add, contents, make, stem
+from nnunet_export_cases import add, case_of, contents, make, raw, stem
 
 from CSpineSegLib import files, volume
 from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import Cancelled, InputError
 from CSpineSegLib.progress import Progress
 from CSpineSegLib.review import events
-from CSpineSegLib.training.nnunet import Folders, cases, export, exporting
+from CSpineSegLib.training.nnunet import Folders, cases, export
 
 
 @pytest.fixture
@@ -23,14 +21,6 @@ def dataset(tmp_path) -> Dataset:
 @pytest.fixture
 def folders(tmp_path) -> Folders:
     return Folders.of(tmp_path / "wörk space")
-
-
-def raw(folders: Folders) -> Path:
-    return folders.raw / "Dataset108_CSpineSeg"
-
-
-def case_of(made: exporting.Exported, name: str) -> cases.Case:
-    return next(case for case in made.cases if case.exam == name)
 
 
 def test_second_export_writes_nothing_and_keeps_every_byte(dataset, folders):
