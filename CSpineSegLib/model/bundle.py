@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,7 +12,7 @@ from .. import anatomy, resources
 from ..errors import InputError, ModelError
 from . import calibration, networks, preprocess
 from .calibration import Calibration
-from .checksums import verify
+from .checksums import read_table, verify
 from .exporting import CONVERTED, CONVERTED_WEIGHTS, INFERENCE, METADATA, REQUIRED, WEIGHTS, amend, check_name, export
 from .nnunet import store
 from .nnunet.store import Imported
@@ -74,7 +73,7 @@ def _load(folder: Path) -> Bundle:
     sums = verify(folder, REQUIRED)
     if (CONVERTED in sums) != (CONVERTED_WEIGHTS in sums):
         raise ModelError(f"{folder} has only half of its converted form, {CONVERTED}; export the model again.")
-    metadata, inference = _json(folder / METADATA), _json(folder / INFERENCE)
+    metadata, inference = (read_table(folder / name, "export") for name in (METADATA, INFERENCE))
     try:
         labels = {int(value): str(name) for value, name in metadata["labels"].items()}
         name, version, prepared = str(metadata["name"]), str(metadata["version"]), dict(metadata["preprocessing"])
@@ -154,13 +153,3 @@ def _find(name_or_folder: str | Path) -> Path:
     close = get_close_matches(text, named, n=3, cutoff=0.4) or sorted(named)
     offer = f"did you mean {' or '.join(close)}?" if close else "no model is installed."
     raise ModelError(f"There is no model {text!r}, by name or as a folder; {offer}")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a readable JSON file ({error}).") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} does not hold a table of names and values; export the model again.")
-    return content

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from .. import files
 from ..errors import ModelError
@@ -98,3 +100,17 @@ def listed(folder: Path) -> dict[str, str]:
             raise ModelError(f"{path} is damaged: it holds the line {line[:80]!r}; install the model again.")
         known[match[2]] = match[1]
     return known
+
+
+def read_table(path: Path, again: str) -> dict[str, Any]:
+    """The table of names and values in a JSON file of a model; `again`: what renews it, "export" or "import".
+
+    ModelError if it cannot be read or holds something else.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ModelError(f"{path} is not a readable JSON file ({error}).") from None
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} does not hold a table of names and values; {again} the model again.")
+    return content

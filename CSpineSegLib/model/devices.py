@@ -218,6 +218,18 @@ def import_openvino() -> Any:
     return openvino
 
 
+def place(network: Any, device: Any) -> Any:
+    """A torch network on a device; ModelError if that has no memory left for it."""
+    try:
+        return network.to(device)
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise ModelError(
+            f"The device {device} has no memory left for the network; close other programs on it, or use --device cpu."
+        ) from error
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """True for the several ways in which torch and OpenVINO say that there was not enough memory."""
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -14,7 +14,7 @@ import numpy as np
 from ..errors import ModelError
 from . import networks
 from .bundle import Bundle
-from .devices import import_torch, is_out_of_memory
+from .devices import import_torch, place
 from .exporting import WEIGHTS
 
 # Slices at a time. On a CPU more are no faster and take memory; a GPU wants enough to fill it.
@@ -79,14 +79,7 @@ def _network(path: str, sha256: str, definition: str, device: str) -> Any:
         first = str(error).splitlines()[0]
         raise ModelError(f"The weights in {path} do not fit the network that the model describes: {first}") from error
     network.eval().requires_grad_(False)
-    try:
-        return network.to(device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ModelError(
-            f"The device {device} has no memory left for the network; close other programs on it, or use --device cpu."
-        ) from error
+    return place(network, device)
 
 
 def read_weights(path: str, sha256: str) -> dict[str, Any]:

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ..errors import CSpineSegError
 from ..model import bundle as bundles
 from ..model import preprocess
 from . import trainer
+from .ending import exit_code
 
 
 def _arguments(argv: list[str] | None) -> argparse.Namespace:
@@ -57,17 +57,13 @@ def main(argv: list[str] | None = None) -> int:
     settings = trainer.Settings(
         minutes=arguments.minutes, steps=arguments.steps, seed=arguments.seed, device=arguments.device
     )
-    try:
+
+    def work() -> None:
         start = bundles.load(arguments.start) if arguments.start else None
         summary = trainer.train(arguments.out, settings, start=start, resume=arguments.resume)
         print(f"The bundle lies in {export(arguments.out, arguments.name, summary)}.")
-    except CSpineSegError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; continue with --resume.", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, "Stopped; continue with --resume.")
 
 
 if __name__ == "__main__":

@@ -19,10 +19,11 @@ from typing import Any
 import numpy as np
 
 from .. import model
-from ..errors import CSpineSegError, InputError
+from ..errors import InputError
 from ..model import calibration, quality
 from ..model.calibration import STRUCTURES, Calibration
 from . import counterexamples, exams, fitting, looking
+from .ending import exit_code
 from .spread import spread
 
 VIEWS = ("mirror", "coarse")
@@ -134,7 +135,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--compare", action="store_true", help="tell what each set of these views is worth")
     add("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         bundle = model.load(arguments.bundle)
         exams.build(arguments.exams_folder, dict.fromkeys(KINDS, arguments.exams), arguments.jobs)
         paths = [path for kind in KINDS for path in exams.kept(arguments.exams_folder, kind, arguments.exams)]
@@ -145,16 +147,11 @@ def main(argv: list[str] | None = None) -> int:
         plausibility, told = counterexamples.fit(bundle, necks, arguments.jobs)
         fitted = replace(fitted, plausibility=plausibility, fitted={**fitted.fitted, "plausibility": told})
         print(f"{write(bundle, fitted)} was written.")
-    except CSpineSegError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 130
-    for line in compare(samples, arguments.views) if arguments.compare else ():
-        print(line)
-    _tell(fitted)
-    return 0
+        for line in compare(samples, arguments.views) if arguments.compare else ():
+            print(line)
+        _tell(fitted)
+
+    return exit_code(work, "Stopped; nothing was written.")
 
 
 def _tell(fitted: Calibration) -> None:

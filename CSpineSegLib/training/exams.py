@@ -21,8 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from .. import files, phantom, volume
-from ..errors import CSpineSegError, InputError
+from ..errors import InputError
 from ..volume import Volume
+from .ending import exit_code
 from .spread import spread
 
 # A larger matrix takes long to draw and shows the network nothing else, as it sees 0.7 mm pixels.
@@ -195,15 +196,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("counts", nargs="+", metavar="kind=count", help=f"kinds: {', '.join(KINDS)}")
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         build(arguments.folder, _counts(arguments.counts), arguments.jobs)
-    except CSpineSegError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, "Stopped; the same command goes on.")
 
 
 def _counts(words: list[str]) -> dict[str, int]:

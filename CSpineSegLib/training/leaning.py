@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from .. import files, model, volume
-from ..errors import CSpineSegError, InputError
+from ..errors import InputError
 from ..model import preprocess
 from . import exams, looking, spoiling, trainer
 from .__main__ import export
 from .calibrate import KINDS
+from .ending import exit_code
 from .spread import spread
 
 # Shifts that are tried, in logits; more would fill the neck with bodies.
@@ -141,17 +142,13 @@ def main(argv: list[str] | None = None) -> int:
     add("--exams", type=int, default=24, help="persons, drawn if they are not kept (default: %(default)s)")
     add("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
-    try:
+
+    def work() -> None:
         exams.build(arguments.exams_folder, dict.fromkeys(KINDS, arguments.exams), arguments.jobs)
         paths = [path for kind in KINDS for path in exams.kept(arguments.exams_folder, kind, arguments.exams)]
         print(fold(arguments.folder, arguments.name, paths, arguments.jobs))
-    except CSpineSegError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; nothing was written.", file=sys.stderr)
-        return 130
-    return 0
+
+    return exit_code(work, "Stopped; nothing was written.")
 
 
 if __name__ == "__main__":

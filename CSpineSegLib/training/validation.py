@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from .. import files, model
-from ..errors import CSpineSegError, InputError
+from ..errors import InputError
 from . import exams, reporting, trials
+from .ending import exit_code
 from .spread import spread
 
 COUNTS = {"t2": 20, "beyond": 12, "t1": 6, "stir": 6, "pd": 6, "isotropic": 4}
@@ -130,7 +131,8 @@ def main(argv: list[str] | None = None) -> int:
     add("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     arguments = parser.parse_args(argv)
     groups = arguments.only or GROUPS
-    try:
+
+    def work() -> None:
         bundle = model.load(arguments.bundle)
         exams.build(arguments.exams_folder, needed(groups, arguments.share), arguments.jobs)
         wanted = plan(arguments.exams_folder, groups, arguments.share, arguments.negatives, arguments.scans)
@@ -142,14 +144,9 @@ def main(argv: list[str] | None = None) -> int:
         files.write_verified(arguments.out.with_suffix(".md"), table.encode("utf-8"))
         if arguments.into_bundle:
             model.amend(bundle.folder, evaluation=report["figures"])
-    except CSpineSegError as error:
-        print(error, file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped; the same command goes on.", file=sys.stderr)
-        return 130
-    print(table)
-    return 0
+        print(table)
+
+    return exit_code(work, "Stopped; the same command goes on.")
 
 
 if __name__ == "__main__":

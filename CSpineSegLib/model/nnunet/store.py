@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -125,7 +124,7 @@ def load(folder: Path | str, *, weights: bool = True) -> Imported:
     """
     folder = Path(folder)
     sums = checksums.verify(folder, (METADATA, PLANS), apart=CACHE, unread=None if weights else "models")
-    metadata, stored = (_json(folder / name) for name in (METADATA, PLANS))
+    metadata, stored = (checksums.read_table(folder / name, "import") for name in (METADATA, PLANS))
     try:
         name, orientation = check_name(metadata["name"]), check_orientation(metadata["orientation"])
         if metadata["format"] != FORMAT or metadata["schema"] != SCHEMA:
@@ -285,13 +284,3 @@ def _check_mirroring(mirroring: Mapping[str, tuple[int, ...]], plans: Plans, whe
         axes = mirroring.get(name)
         if axes is None or len(set(axes)) != len(axes) or not set(axes) <= set(range(len(configuration.patch_size))):
             raise ModelError(f"{where} has no usable mirroring axes for {name!r}, {axes}; import the model again.")
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise ModelError(f"{path} is not a readable JSON file ({error}).") from None
-    if not isinstance(content, dict):
-        raise ModelError(f"{path} does not hold a table of names and values; import the model again.")
-    return content

@@ -11,8 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import ModelError
-from ..devices import half_precision, import_torch, is_out_of_memory, threads
+from ..devices import half_precision, import_torch, place, threads
 from . import unets, weights
 from .runners import Check, Kept, poll
 from .store import Fold, Imported
@@ -129,14 +128,7 @@ def _load(model: Imported, configuration: str, fold: Fold, device: str) -> Any:
     # Copied, so that the file may be replaced while the network is kept.
     loaded = {name: tensor.float().clone() for name, tensor in weights.load(model, configuration, fold).items()}
     network.load_state_dict(loaded, assign=True)
-    try:
-        return network.to(device)
-    except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
-            raise
-        raise ModelError(
-            f"The device {device} has no memory left for the network; close other programs on it, or use --device cpu."
-        ) from error
+    return place(network, device)
 
 
 def _done(future: Future[Any], seconds: float) -> bool:
