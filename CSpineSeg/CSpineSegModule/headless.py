@@ -17,6 +17,7 @@ import argparse
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,7 +30,7 @@ import CSpineSegModule  # noqa: E402, F401  (finds the library)
 from CSpineSegLib.cli.main import BAD_INPUT, DONE, FAILED  # noqa: E402
 from CSpineSegLib.errors import CSpineSegError, InputError, WriteError  # noqa: E402
 from CSpineSegLib.jobs.child import relay  # noqa: E402
-from CSpineSegModule.logic import in_slicer, python_slicer  # noqa: E402
+from CSpineSegModule.interpreter import in_slicer, python_slicer  # noqa: E402
 
 
 def run(arguments: Sequence[str], exit: Callable[[int], Any] | None = None) -> int:
@@ -63,10 +64,23 @@ def _command(words: list[str]) -> int:
     if in_slicer():
         from CSpineSegModule import install
 
-        install.ensure(segmentation=name in ("segment", "demo"), interactive=False)
+        segments = name in ("segment", "demo")
+        install.ensure(segments, interactive=False, torch=_asks_for_torch(words), commands=name != "open")
     if name == "open":
         return _open(words[1:])
     return relay(words, python_slicer())
+
+
+def _asks_for_torch(words: list[str]) -> bool:
+    """True if a command says that it wants a graphics card or torch, or reads the weights of another framework.
+
+    Otherwise what a processor needs is enough: nobody is there who could be asked about gigabytes.
+    """
+    pairs = [part for word in words for part in word.split("=", 1)]
+    asked = {*pairwise(pairs)}
+    return words[:2] == ["models", "import"] or bool(
+        asked & {("--device", "cuda"), ("--device", "mps"), ("--engine", "torch")}
+    )
 
 
 class _Parser(argparse.ArgumentParser):
