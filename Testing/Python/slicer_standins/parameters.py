@@ -1,0 +1,198 @@
+"""slicer.parameterNodeWrapper for the simple types: values in a real node, bound to widgets both ways.
+
+As in Slicer, a widget is bound if it has the dynamic property SlicerParameterName, an integer without WithinRange opens
+its spin box to any number, and a combo box needs a Choice; see Slicer's Base/Python/slicer/parameterNodeWrapper.
+"""
+
+from __future__ import annotations
+
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any
+
+from .strict import StrictObject, unwrap
+
+NAME = "SlicerParameterName"
+
+
+@dataclass(frozen=True)
+class WithinRange:
+    minimum: float
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Minimum:
+    minimum: float
+
+
+@dataclass(frozen=True)
+class Maximum:
+    maximum: float
+
+
+@dataclass(frozen=True)
+class Choice:
+    choices: Any
+
+
+@dataclass(frozen=True)
+class Default:
+    value: Any
+
+
+class _Parameter:
+    """One value of a node: how it is written, what it may be."""
+
+    def __init__(self, name: str, kind: Any, default: Any) -> None:
+        self.name, self.notes = name, ()
+        if typing.get_origin(kind) is typing.Annotated:
+            kind, *notes = typing.get_args(kind)
+            self.notes = tuple(notes)
+        if kind not in (str, int, float, bool):
+            raise TypeError(f"the stand-in of parameterNodeWrapper has no {kind} for {name!r}")
+        self.kind = kind
+        stated = self.note(Default)
+        self.default = default if default is not None else stated.value if stated else kind()
+
+    def note(self, kind: type) -> Any:
+        return next((note for note in self.notes if isinstance(note, kind)), None)
+
+    def read(self, node: Any) -> Any:
+        if not node.GetParameterNames() or self.name not in node.GetParameterNames():
+            self.write(node, self.default)
+        text = node.GetParameter(self.name)
+        return text == "True" if self.kind is bool else self.kind(text)
+
+    def write(self, node: Any, value: Any) -> None:
+        if type(value) is not self.kind and not (self.kind is float and type(value) is int):
+            raise TypeError(f"{self.name} is of type {self.kind.__name__}, not {value!r}")
+        limits, choice = self.note(WithinRange), self.note(Choice)
+        if limits is not None and not limits.minimum <= value <= limits.maximum:
+            raise ValueError(f"{self.name} has to lie between {limits.minimum} and {limits.maximum}, not be {value!r}")
+        if choice is not None and value not in choice.choices:
+            raise ValueError(f"{self.name} has to be one of {choice.choices}, not {value!r}")
+        node.SetParameter(self.name, str(value))
+
+
+class _Binding:
+    """A widget that shows a parameter and sets it."""
+
+    SIGNALS = {  # noqa: RUF012
+        ("QCheckBox", bool): ("stateChanged", "checked"),
+        ("QPushButton", bool): ("toggled", "checked"),
+        ("QSpinBox", int): ("valueChanged", "value"),
+        ("QSlider", int): ("valueChanged", "value"),
+        ("QDoubleSpinBox", float): ("valueChanged", "value"),
+        ("QLineEdit", str): ("textChanged", "text"),
+        ("QComboBox", str): ("currentIndexChanged", "currentIndex"),
+    }
+
+    def __init__(self, widget: StrictObject, parameter: _Parameter) -> None:
+        owner = widget.wrapped.metaObject().className()
+        if (owner, parameter.kind) not in self.SIGNALS:
+            raise RuntimeError(f"Unable to create GUI connector from {parameter.kind} to {owner} ({parameter.name})")
+        signal, self._property = self.SIGNALS[owner, parameter.kind]
+        self._widget, self._signal, self._choices = widget, getattr(widget, signal), None
+        if owner in ("QSpinBox", "QSlider"):
+            limits = parameter.note(WithinRange) or WithinRange(-(2**31), 2**31 - 1)
+            widget.wrapped.setRange(limits.minimum, limits.maximum)
+        if owner == "QComboBox":
+            choice = parameter.note(Choice)
+            if choice is None:
+                raise RuntimeError("ComboBoxToStringableConnector requires the Choice annotation to be used.")
+            self._choices = list(choice.choices)
+            widget.wrapped.clear()
+            widget.wrapped.addItems([str(item) for item in self._choices])
+
+    def read(self) -> Any:
+        value = getattr(self._widget, self._property)
+        return self._choices[value] if self._choices else value
+
+    def write(self, value: Any) -> None:
+        setattr(self._widget, self._property, self._choices.index(value) if self._choices else value)
+
+    def connect(self, function: Any) -> None:
+        self._function = function
+        self._signal.connect(function)
+
+    def disconnect(self) -> None:
+        self._signal.disconnect(self._function)
+
+
+def parameterNodeWrapper(owner: type) -> type:
+    """Decorate a class whose annotated members become parameters of the node that it is made with."""
+    hints = typing.get_type_hints(owner, include_extras=True)
+    known = {name: _Parameter(name, kind, getattr(owner, name, None)) for name, kind in hints.items()}
+
+    def init(self: Any, parameterNode: Any) -> None:
+        self.parameterNode = parameterNode
+        self._bindings, self._showing = {}, False
+        for parameter in known.values():
+            parameter.read(parameterNode)
+
+    def show(self: Any) -> None:
+        if not self._showing:
+            self._showing = True
+            try:
+                for bindings in self._bindings.values():
+                    for name, binding in bindings.items():
+                        binding.write(known[name].read(self.parameterNode))
+            finally:
+                self._showing = False
+
+    def connectGui(self: Any, gui: Any) -> int:
+        from PySide6 import QtWidgets
+
+        widgets = (
+            [StrictObject(child) for child in unwrap(gui).findChildren(QtWidgets.QWidget)]
+            if isinstance(gui, StrictObject)
+            else list(vars(gui).values())
+        )
+        bindings = {}
+        for widget in widgets:
+            name = widget.wrapped.property(NAME)
+            if name:
+                if name not in known:
+                    raise ValueError(f"Cannot find a param with the given name: {name}")
+                bindings[name] = _Binding(widget, known[name])
+        tag = self._next = getattr(self, "_next", -1) + 1
+        self._bindings[tag] = bindings
+        for name, binding in bindings.items():
+            binding.write(known[name].read(self.parameterNode))
+
+            def changed(*, name: str = name, binding: _Binding = binding) -> None:
+                if not self._showing:
+                    known[name].write(self.parameterNode, binding.read())
+
+            binding.connect(changed)
+        self.parameterNode.AddObserver("ModifiedEvent", lambda caller, event: show(self))
+        return tag
+
+    def disconnectGui(self: Any, tag: int) -> None:
+        for binding in self._bindings.pop(tag, {}).values():
+            binding.disconnect()
+
+    def _property(parameter: _Parameter) -> property:
+        return property(
+            lambda self: parameter.read(self.parameterNode),
+            lambda self, value: parameter.write(self.parameterNode, value),
+        )
+
+    for name, parameter in known.items():
+        setattr(owner, name, _property(parameter))
+    owner.__init__, owner.connectGui, owner.disconnectGui = init, connectGui, disconnectGui
+    owner.getValue = lambda self, name: known[name].read(self.parameterNode)
+    owner.setValue = lambda self, name, value: known[name].write(self.parameterNode, value)
+    owner.default = lambda self, name: Default(known[name].default)
+    owner.AddObserver = lambda self, event, call, priority=0.0: self.parameterNode.AddObserver(event, call, priority)
+    owner.RemoveObserver = lambda self, tag: self.parameterNode.RemoveObserver(tag)
+    return owner
+
+
+def module() -> types.ModuleType:
+    made = types.ModuleType("slicer.parameterNodeWrapper")
+    for kind in (WithinRange, Minimum, Maximum, Choice, Default, parameterNodeWrapper):
+        setattr(made, kind.__name__, kind)
+    return made

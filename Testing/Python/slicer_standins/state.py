@@ -1,0 +1,60 @@
+"""What the user of the module sees and answers, and what the module asked Slicer for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+
+@dataclass
+class Slicer:
+    """The application in a test: its scene and window, the answers that its user will give, what happened.
+
+    Parameters
+    ----------
+    context : the scene with its logics, a :class:`CSpineSegLib.scene.Context`.
+    window : the main window, a QMainWindow; None for a run without one.
+    settings : the ini file behind QSettings.
+    chosen_folder, chosen_file, typed : what the user chooses in the next dialogs; empty for Escape.
+    answer : to questions: True is OK, False is Cancel or Escape, a text is the button that starts so.
+    answers : answers to be given first, in this order.
+    errors, details, messages, questions : what was shown.
+    uncaught : exceptions that went through a slot.
+    missing, installed, declines : packages that are not installed, what was installed, whether the user declines it.
+    leave : called when the user shows another module.
+    """
+
+    context: Any = None
+    window: Any = None
+    layouts: Any = None
+    settings: Path | None = None
+    chosen_folder: str = ""
+    chosen_file: str = ""
+    typed: str = ""
+    answer: bool | str = True
+    answers: list[bool | str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
+    questions: list[str] = field(default_factory=list)
+    uncaught: list[BaseException] = field(default_factory=list)
+    views: list[dict[str, Any]] = field(default_factory=list)
+    selected: list[str] = field(default_factory=list)
+    reloaded: list[str] = field(default_factory=list)
+    urls: list[str] = field(default_factory=list)
+    missing: set[str] = field(default_factory=set)
+    installed: list[SimpleNamespace] = field(default_factory=list)
+    samples: list[dict[str, Any]] = field(default_factory=list)
+    started: list[tuple[str, Any]] = field(default_factory=list)
+    declines: bool = False
+    testing: bool = False
+    editor: Any = None
+    leave: Callable[[], None] = lambda: None
+
+    def ask(self, question: str) -> bool | str:
+        """Put a question to the user, who answers."""
+        self.questions.append(question)
+        return self.answers.pop(0) if self.answers else self.answer
