@@ -151,6 +151,7 @@ def util(state: Slicer) -> dict[str, Callable[..., Any]]:
         "confirmYesNoDisplay": confirmOkCancelDisplay,
         "delayDisplay": infoDisplay,
         "errorDisplay": errorDisplay,
+        "getModuleWidget": lambda module: state.widget,
         "infoDisplay": infoDisplay,
         "loadUI": forms.load,
         "mainWindow": lambda: None if state.window is None else StrictObject(state.window),

@@ -24,6 +24,7 @@ class Slicer:
     errors, details, messages, questions : what was shown.
     uncaught : exceptions that went through a slot.
     missing, installed, declines : packages that are not installed, what was installed, whether the user declines it.
+    editor, widget : Slicer's Segment Editor module, and the module's own widget.
     leave : called when the user shows another module.
     """
 
@@ -52,6 +53,7 @@ class Slicer:
     declines: bool = False
     testing: bool = False
     editor: Any = None
+    widget: Any = None
     leave: Callable[[], None] = lambda: None
 
     def ask(self, question: str) -> bool | str:

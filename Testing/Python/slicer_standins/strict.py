@@ -289,6 +289,15 @@ def _kinds(owner: str, count: int, meta: Any) -> dict[str, str]:
     return _known[key]
 
 
+def knows(kind: type, name: str) -> bool:
+    """True if a StrictObject of a class has a name."""
+    meta = kind.staticMetaObject  # type: ignore[attr-defined]
+    classes = class_names(meta)
+    if _refused(classes, name):
+        return False
+    return meta.indexOfProperty(name) >= 0 or _kind(meta, name) is not None or _listed(classes, name)
+
+
 class StrictValue:
     """A Qt value that is no QObject, such as a QModelIndex or a QStandardItem: its listed methods."""
 

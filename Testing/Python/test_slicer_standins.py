@@ -1,0 +1,368 @@
+"""The stand-ins for Slicer's Qt side refuse what Slicer refuses, and do what Slicer does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Annotated
+
+import pytest
+from slicer_standins import ROOT, StrictObject, slicer_app  # noqa: F401  (fixture)
+
+
+@pytest.fixture
+def qt(slicer_app):  # noqa: F811
+    import qt
+
+    return qt
+
+
+@pytest.fixture
+def form(slicer_app, tmp_path):  # noqa: F811
+    """Makes a form of some widgets; returns its named widgets."""
+    import slicer.util
+
+    def make(*widgets: str):
+        path = tmp_path / "form.ui"
+        items = "".join(f"<item>{widget}</item>" for widget in widgets)
+        customs = "".join(
+            f"<customwidget><class>{name}</class><extends>QWidget</extends><header>{name}.h</header></customwidget>"
+            for name in ("ctkCollapsibleButton", "qMRMLSegmentEditorWidget")
+        )
+        path.write_text(
+            '<ui version="4.0"><widget class="ctkCollapsibleButton" name="panel"><property name="text"><string>Panel'
+            f'</string></property><layout class="QVBoxLayout" name="list">{items}</layout></widget>'
+            f"<customwidgets>{customs}</customwidgets></ui>",
+            encoding="utf-8",
+        )
+        root = slicer.util.loadUI(str(path))
+        root.show()
+        ui = slicer.util.childWidgetVariables(root)
+        ui.panel.wrapped.kept_root = root
+        return ui
+
+    return make
+
+
+def bound(kind: str, name: str, parameter: str) -> str:
+    return (
+        f'<widget class="{kind}" name="{name}"><property name="SlicerParameterName" stdset="0">'
+        f"<string>{parameter}</string></property></widget>"
+    )
+
+
+# Names
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        lambda qt: qt.QLCDNumber,
+        lambda qt: qt.Qt.NoSuchValue,
+        lambda qt: qt.QPushButton().isEnabled,
+        lambda qt: qt.QPushButton().setText,
+        lambda qt: qt.QPushButton().txt,
+        lambda qt: setattr(qt.QPushButton(), "txt", "x"),
+        lambda qt: setattr(qt.QPushButton(), "clicked", "x"),
+        lambda qt: qt.QCheckBox().checkStateChanged,
+        lambda qt: qt.QComboBox().currentData,
+        lambda qt: qt.QPlainTextEdit().toPlainText,
+        lambda qt: qt.QStandardItem().setBogus,
+        lambda qt: setattr(qt.QStandardItem(), "text", "x"),
+    ],
+)
+def test_a_name_that_slicer_does_not_have_raises(qt, wrong):
+    with pytest.raises(AttributeError):
+        wrong(qt)
+
+
+def test_properties_are_attributes_and_no_functions(qt):
+    label = qt.QLabel()
+    label.text, label.wordWrap = "x", True
+    assert label.text == "x" and label.wrapped.text() == "x" and label.wrapped.wordWrap()
+    with pytest.raises(TypeError):
+        label.text()
+
+
+def test_a_property_refuses_what_it_cannot_hold(qt):
+    spin = qt.QSpinBox()
+    with pytest.raises((TypeError, ValueError)):
+        spin.value = object()
+
+
+def test_functions_of_qt_take_no_keywords(qt):
+    with pytest.raises(TypeError):
+        qt.QPushButton(text="x")
+    with pytest.raises(TypeError):
+        qt.QComboBox().addItem(text="x")
+
+
+def test_what_qt_returns_is_strict_as_well(qt):
+    view, model = qt.QTableView(), qt.QStandardItemModel()
+    model.appendRow([qt.QStandardItem("a"), qt.QStandardItem("b")])
+    view.setModel(model)
+    assert isinstance(view.model(), StrictObject) and view.model() == model
+    assert view.model().index(0, 1).data() == "b"
+    with pytest.raises(AttributeError):
+        view.model().index(0, 1).bogus  # noqa: B018
+    assert isinstance(view, qt.QTableView) and not isinstance(view, qt.QTimer)
+
+
+def test_pyside_agrees_on_what_is_a_property():
+    code = (
+        "import json, sys\n"
+        "sys.path.insert(0, 'Testing/Python')\n"
+        "from PySide6 import QtWidgets, QtCore, QtGui\n"
+        "from slicer_standins import api, strict\n"
+        "from PySide6.support import feature\n"
+        "feature.set_selection(2, '__main__')\n"
+        "wrong, seen = [], 0\n"
+        "for name in api.names():\n"
+        "    module, owner, *member = name.split('.')\n"
+        "    kind = next((getattr(part, owner) for part in (QtWidgets, QtCore, QtGui) if hasattr(part, owner)), None)\n"
+        "    if module != 'qt' or not member or not hasattr(kind, 'staticMetaObject'):\n"
+        "        continue\n"
+        "    is_property = kind.staticMetaObject.indexOfProperty(member[0]) >= 0\n"
+        "    seen += is_property\n"
+        "    if is_property != isinstance(getattr(kind, member[0], None), property):\n"
+        "        wrong.append(name)\n"
+        "print(json.dumps([seen, wrong]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    import json
+
+    seen, wrong = json.loads(done.stdout)
+    assert seen > 20 and wrong == []
+
+
+# Signals
+
+
+def test_a_slot_gets_as_many_arguments_as_it_takes(qt):
+    got = []
+    button = qt.QPushButton()
+    button.checkable = True
+    button.clicked.connect(lambda: got.append("none"))
+    button.clicked.connect(lambda checked: got.append(checked))
+    button.clicked.connect(lambda *all: got.append(all))
+    button.click()
+    assert got == ["none", True, (True,)]
+
+
+def test_a_slot_that_was_taken_away_is_not_called(qt):
+    got = []
+    button = qt.QPushButton()
+
+    def slot() -> None:
+        got.append(1)
+
+    button.clicked.connect(slot)
+    button.clicked.disconnect(slot)
+    button.click()
+    assert got == []
+    with pytest.raises(ValueError):
+        button.clicked.disconnect(slot)
+
+
+def test_an_error_in_a_slot_is_noticed(qt, slicer_app):  # noqa: F811
+    button = qt.QPushButton()
+    button.clicked.connect(lambda: 1 / 0)
+    button.click()
+    assert [type(error) for error in slicer_app.uncaught] == [ZeroDivisionError]
+
+
+# Dialogs and settings
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"), [("Discard", "Discard"), ("Keep", "Keep"), (False, "Stay"), (True, "Keep")]
+)
+def test_a_question_is_answered_by_the_button_that_the_user_presses(qt, slicer_app, answer, expected):  # noqa: F811
+    slicer_app.answer = answer
+    box = qt.QMessageBox()
+    box.text = "What now?"
+    buttons = {
+        text: box.addButton(text, role)
+        for text, role in (
+            ("Keep", qt.QMessageBox.AcceptRole),
+            ("Discard", qt.QMessageBox.DestructiveRole),
+            ("Stay", qt.QMessageBox.RejectRole),
+        )
+    }
+    box.exec_()
+    assert slicer_app.questions == ["What now?"]
+    assert [text for text, button in buttons.items() if box.clickedButton() == button] == [expected]
+
+
+def test_an_answer_that_no_button_offers_fails_the_test(qt, slicer_app):  # noqa: F811
+    slicer_app.answer = "Burn"
+    box = qt.QMessageBox()
+    box.addButton("Keep", qt.QMessageBox.AcceptRole)
+    with pytest.raises(AssertionError, match="Burn"):
+        box.exec_()
+
+
+def test_settings_are_remembered_in_a_file_of_the_test(qt, slicer_app):  # noqa: F811
+    qt.QSettings().setValue("CSpineSeg/x", "é")
+    assert qt.QSettings().value("CSpineSeg/x") == "é"
+    qt.QSettings().sync()
+    assert slicer_app.settings.exists()
+
+
+# Forms
+
+
+def test_what_is_folded_is_not_seen_until_it_is_unfolded(form):
+    ui = form('<widget class="QLabel" name="a"/>', '<widget class="QLabel" name="b"/>')
+    ui.b.visible = False
+    folded = []
+    ui.panel.contentsCollapsed.connect(folded.append)
+    ui.panel.collapsed = True
+    assert not ui.a.visible and not ui.panel.checked
+    ui.b.visible = True
+    assert not ui.b.visible, "shown by the code, but the heading is folded"
+    ui.panel.click()
+    assert ui.a.visible and ui.b.visible and not ui.panel.collapsed and folded == [True, False]
+
+
+def test_a_form_that_does_not_exist_is_named(slicer_app):  # noqa: F811
+    import slicer.util
+
+    with pytest.raises(RuntimeError, match="nowhere"):
+        slicer.util.loadUI("/nowhere/form.ui")
+
+
+# The segment editor
+
+
+@pytest.fixture
+def editor(form, slicer_app):  # noqa: F811
+    import slicer
+
+    widget = form('<widget class="qMRMLSegmentEditorWidget" name="editor"/>').editor
+    node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentEditorNode")
+    return widget, node
+
+
+def test_the_segment_editor_wants_its_node_and_scene_first(editor):
+    import slicer
+
+    widget, node = editor
+    segmentation = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode")
+    with pytest.raises(AssertionError, match="no scene"):
+        widget.setSegmentationNode(segmentation)
+    widget.setMRMLSegmentEditorNode(node)
+    widget.setMRMLScene(slicer.mrmlScene)
+    widget.setSegmentationNode(segmentation)
+    assert node.GetSegmentationNode() is segmentation and widget.segmentationNode() is segmentation
+    segmentation.GetSegmentation().AddEmptySegment("bodies", "Vertebral bodies")
+    widget.setCurrentSegmentID("bodies")
+    assert node.GetSelectedSegmentID() == widget.currentSegmentID() == "bodies"
+
+
+def test_the_segment_editor_shows_the_chosen_effects_alone(editor):
+    widget, _ = editor
+    widget.setEffectNameOrder(["Paint", "Erase"])
+    assert widget.effectCount() > 2
+    widget.unorderedEffectsVisible = False
+    assert widget.wrapped.shown_effects() == ["Paint", "Erase"]
+    with pytest.raises(AssertionError):
+        widget.setEffectNameOrder(["Pain"])
+    with pytest.raises(AttributeError):
+        widget.unorderedEffectVisible = False
+
+
+# Parameters
+
+
+@pytest.fixture
+def parameters(slicer_app):  # noqa: F811
+    import slicer
+    from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+
+    @parameterNodeWrapper
+    class Parameters:
+        name: str = "x"
+        ahead: Annotated[int, WithinRange(1, 200)] = 5
+        blind: bool = False
+        side: Annotated[str, Choice(["left", "right"])] = "right"
+
+    def make():
+        return Parameters(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))
+
+    slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScriptedModuleNode")
+    return make
+
+
+def test_parameters_are_kept_in_the_node_with_their_types(parameters):
+    first = parameters()
+    assert (first.name, first.ahead, first.blind) == ("x", 5, False)
+    first.name, first.ahead, first.blind = "é", 7, True
+    again = parameters()
+    assert (again.name, again.ahead, again.blind) == ("é", 7, True)
+    with pytest.raises(ValueError):
+        first.ahead = 0
+    with pytest.raises(TypeError):
+        first.name = 1
+    assert (again.name, again.ahead) == ("é", 7)
+
+
+def test_widgets_and_parameters_follow_each_other_until_they_are_parted(parameters, form):
+    values = parameters()
+    ui = form(
+        bound("QSpinBox", "spin", "ahead"),
+        bound("QCheckBox", "check", "blind"),
+        bound("QLineEdit", "edit", "name"),
+        bound("QComboBox", "combo", "side"),
+    )
+    tag = values.connectGui(ui)
+    assert (ui.spin.value, ui.edit.text, ui.combo.currentText) == (5, "x", "right")
+    ui.spin.value, ui.check.checked, ui.combo.currentIndex = 9, True, 0
+    assert (values.ahead, values.blind, values.side) == (9, True, "left")
+    values.name = "y"
+    assert ui.edit.text == "y"
+    assert ui.spin.maximum == 200, "Slicer takes the limits from WithinRange"
+    values.disconnectGui(tag)
+    ui.spin.value = 3
+    assert values.ahead == 9
+
+
+def test_a_widget_for_a_parameter_that_does_not_exist_is_refused(parameters, form):
+    with pytest.raises(ValueError, match="bogus"):
+        parameters().connectGui(form(bound("QSpinBox", "spin", "bogus")))
+    with pytest.raises(RuntimeError, match="connector"):
+        parameters().connectGui(form(bound("QLabel", "label", "name")))
+
+
+# The application
+
+
+def test_the_slice_views_are_real_nodes_and_there_are_none_without_a_window(slicer_app):  # noqa: F811
+    import slicer
+
+    manager = slicer.app.layoutManager()
+    assert [manager.sliceWidget(name).mrmlSliceNode().GetLayoutName() for name in manager.sliceViewNames()] == [
+        "Red", "Yellow", "Green",
+    ]  # fmt: skip
+    manager.setLayout(slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView)
+    assert manager.layout == slicer.vtkMRMLLayoutNode.SlicerLayoutOneUpYellowSliceView
+    with pytest.raises(AttributeError):
+        manager.bogus  # noqa: B018
+    slicer_app.window.deleteLater()
+    slicer_app.window = None
+    assert slicer.app.layoutManager() is None and slicer.util.mainWindow() is None
+    with pytest.raises(RuntimeError):
+        slicer.util.selectModule("SegmentEditor")
+
+
+def test_the_application_has_only_what_is_listed(slicer_app):  # noqa: F811
+    import slicer
+
+    assert slicer.app.testingEnabled() is False
+    with pytest.raises(AttributeError, match=r"slicer_api\.txt"):
+        slicer.app.bogus  # noqa: B018
+    with pytest.raises(AttributeError):
+        slicer.app.testingEnabled = None
+    with pytest.raises(AttributeError):
+        slicer.modules.bogus  # noqa: B018
