@@ -1,13 +1,12 @@
-"""The Slicer module: find an exam of the dataset, open it, segment it, correct it, accept it."""
+"""The Slicer module: find an exam of the dataset, open it, segment it, correct it, check it, accept it."""
 
 import importlib
 import sys
 
-import qt
 import slicer
-from CSpineSegModule import handling, install, selftest
-from CSpineSegModule.handling import describe_kept, describe_session, handler
-from CSpineSegModule.logic import Cancelled, Refused, Workplace
+from CSpineSegModule import asking, handling, install, panels, process, samples, selftest
+from CSpineSegModule.handling import handler
+from CSpineSegModule.parameters import Parameters
 from slicer.i18n import tr as _
 from slicer.i18n import translate
 from slicer.ScriptedLoadableModule import (
@@ -17,8 +16,10 @@ from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModuleWidget,
 )
 from slicer.util import VTKObservationMixin
+from vtkmodules.util.misc import calldata_type
+from vtkmodules.util.vtkConstants import VTK_OBJECT
 
-POLL_MS = 200
+from CSpineSegLib.workplace import Workplace
 
 
 class CSpineSeg(ScriptedLoadableModule):
@@ -31,56 +32,67 @@ class CSpineSeg(ScriptedLoadableModule):
         self.parent.dependencies = ["Segmentations", "SegmentEditor"]
         self.parent.contributors = ["CSpineSeg developers"]
         self.parent.helpText, self.parent.acknowledgementText = handling.describe_module()
+        # Other modules can be used only once all are loaded.
+        slicer.app.connect("startupCompleted()", samples.register)
 
 
 class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
-    """Connects the widgets of CSpineSeg.ui with the logic; it decides nothing."""
+    """Holds the panels together; the workplace decides, the panels show.
+
+    The panels use `workplace`, `parameters` (what the user chose, kept in the scene), `panels`, :meth:`say`,
+    :meth:`open`, :meth:`saved`, :meth:`update` and :meth:`ensure_installed`.
+    """
 
     def __init__(self, parent=None):
-        self.logic = self.ui = self.timer = None
-        self.exams, self.shown = [], False
+        self.logic = self.parameters = self.ui = None
+        self.panels, self.shown, self._bound, self._presented = {}, False, None, None
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
+    @property
+    def workplace(self):
+        return self.logic.workplace
+
     def setup(self):
         ScriptedLoadableModuleWidget.setup(self)
-        uiWidget = slicer.util.loadUI(self.resourcePath("UI/CSpineSeg.ui"))
-        self.layout.addWidget(uiWidget)
-        self.ui = slicer.util.childWidgetVariables(uiWidget)
         self.logic = CSpineSegLogic()
-        self.timer = qt.QTimer()
-        self.timer.interval = POLL_MS
-        self.timer.timeout.connect(self.onPoll)
-        for signal, slot in (
-            (self.ui.folderButton.clicked, self.onChooseFolder),
-            (self.ui.findButton.clicked, self.onFind),
-            (self.ui.patientEdit.returnPressed, self.onFind),
-            (self.ui.openButton.clicked, self.onOpen),
-            (self.ui.segmentButton.clicked, self.onSegment),
-            (self.ui.editorButton.clicked, self.onEditor),
-            (self.ui.acceptButton.clicked, self.onAccept),
-            (self.ui.laterButton.clicked, self.onSaveForLater),
-        ):
-            signal.connect(slot)
-        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
-        self.updateGui()
+        self.panels = panels.build(self)
+        status = slicer.util.loadUI(self.resourcePath("UI/CSpineSeg.ui"))
+        for root in (*(panel.root for panel in self.panels.values()), status):
+            self.layout.addWidget(root)
+        self.layout.addStretch(1)
+        self.ui = slicer.util.childWidgetVariables(self.parent)
+        scene = slicer.mrmlScene
+        self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(scene, scene.NodeAboutToBeRemovedEvent, self.onNodeAboutToBeRemoved)
+        self.connectParameters()
+        self.update()
 
     def enter(self):
         """The user shows the module: nodes may have been deleted meanwhile."""
         self.shown = True
-        self.updateGui()
+        self.connectParameters()
+        for panel in self.panels.values():
+            panel.enter()
+        self.update()
 
     def exit(self):
         """The user shows another module, to draw perhaps: nothing may change the scene unasked."""
         self.shown = False
+        for panel in self.panels.values():
+            panel.exit()
+        self.disconnectParameters()
 
     def cleanup(self):
         """The module is unloaded or reloaded."""
-        self.timer.stop()
         self.removeObservers()
+        self.disconnectParameters()
         # At the end of Slicer the widgets may be gone already.
         with slicer.util.tryWithErrorDisplay(_("What was drawn could not be saved.")):
-            self.logic.workplace.close()
+            self.workplace.close()
+        for panel in self.panels.values():
+            panel.cleanup()
 
     def onReload(self):
         """Reload the helper packages too; the module itself is reloaded by Slicer."""
@@ -90,132 +102,108 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         importlib.invalidate_caches()
         ScriptedLoadableModuleWidget.onReload(self)
 
+    def connectParameters(self):
+        """Bind the widgets to the scene's parameter node."""
+        if self.parameters is None:
+            self.parameters = Parameters(self.logic.getParameterNode())
+            self._bound = self.parameters.connectGui(self.ui)
+
+    def disconnectParameters(self):
+        """Leave the parameter node of a scene that goes, or of a form that is not shown."""
+        if self.parameters is not None:
+            self.parameters.disconnectGui(self._bound)
+            self.parameters = self._bound = None
+
+    # For the panels
+
+    def say(self, *sentences):
+        """Show sentences in the status line."""
+        self.ui.statusLabel.text = " ".join(sentence for sentence in sentences if sentence)
+
+    def update(self):
+        """Every panel shows the state of the workplace."""
+        if self._presented is not None and self.workplace.session is None:
+            self.closed()
+        for panel in self.panels.values():
+            panel.update()
+
+    def ensure_installed(self, segmentation=False):
+        """Offer to install what is missing; CSpineSegError if the user declines."""
+        install.ensure(segmentation=segmentation)
+
+    def open(self, exam, model=None, blind=None):
+        """Open an exam; True if it was, False if the user rather stays with the changes of the open one."""
+        self.ensure_installed()
+        if not self.leave():
+            return False
+        chosen = self.parameters is not None and self.parameters.blind
+        self.present(self.workplace.open_exam(exam, model, blind=chosen if blind is None else blind))
+        return True
+
+    def leave(self):
+        """Ask once what becomes of changes of the open exam; False if the user stays."""
+        if not self.workplace.is_changed():
+            return True
+        exam = self.workplace.session.exam.stem
+        answer = asking.keep(_("The mask of {exam} was changed and is not saved.").format(exam=exam))
+        if answer == asking.KEEP:
+            self.saved(self.workplace.save_changes())
+        return answer != asking.STAY
+
+    def present(self, session, *sentences):
+        """Show an exam, or another mask of it, that was opened."""
+        from CSpineSegLib.scene import views
+
+        self._presented = session
+        views.show(session.context, session.case)
+        for panel in self.panels.values():
+            panel.opened(session)
+        self.say(*sentences, *handling.describe_session(session))
+
+    def saved(self, revision, *sentences):
+        """The open exam was saved as a revision, or its status changed (None); the sentences are shown."""
+        for panel in self.panels.values():
+            panel.saved(revision)
+        self.say(*(sentences or handling.describe_kept(revision)))
+
+    def closed(self):
+        """No exam is open any more."""
+        self._presented = None
+        for panel in self.panels.values():
+            panel.closed()
+
+    # What happens to the scene
+
     @handler
     def onSceneStartClose(self):
-        kept = self.logic.workplace.leave_scene(self.ui.annotatorEdit.text)
+        kept = self.workplace.leave_scene()
         if kept is not None:
-            self.showStatus(*describe_kept(kept))
-
-    def updateGui(self):
-        """Enable what can be done now."""
-        opened = self.logic.workplace.session is not None
-        segmenting = self.logic.workplace.is_segmenting()
-        self.ui.openButton.enabled = bool(self.exams)
-        self.ui.segmentButton.enabled = opened or segmenting
-        waiting = _("Open result") if self.logic.workplace.has_result() else _("Segment")
-        self.ui.segmentButton.text = _("Cancel") if segmenting else waiting
-        self.ui.progressBar.visible = segmenting
-        for button in (self.ui.editorButton, self.ui.acceptButton, self.ui.laterButton):
-            button.enabled = opened
-
-    def showStatus(self, *texts):
-        self.ui.statusLabel.text = " ".join(texts)
+            self.say(*handling.describe_kept(kept))
+        self.disconnectParameters()
 
     @handler
-    def onChooseFolder(self):
-        folder = qt.QFileDialog.getExistingDirectory(self.parent, _("Dataset folder"), self.ui.folderEdit.text)
-        if folder:
-            self.ui.folderEdit.text = folder
+    def onSceneEndClose(self):
+        if self.shown:
+            self.connectParameters()
+
+    @calldata_type(VTK_OBJECT)
+    def onNodeAboutToBeRemoved(self, caller, event, node):
+        if self.workplace.holds(node):
+            self.onOpenNodeRemoved()
 
     @handler
-    def onFind(self):
-        self.exams = []
-        self.ui.examCombo.clear()
-        install.ensure()
-        dataset = self.logic.openDataset(self.ui.folderEdit.text)
-        self.exams = self.logic.findExams(self.ui.patientEdit.text)
-        for exam, status in zip(self.exams, self.logic.workplace.statuses(self.exams), strict=True):
-            self.ui.examCombo.addItem(handling.describe_exam(exam, status))
-        self.showStatus(_("{count} exams found.").format(count=len(self.exams)), *dataset.problems[:1])
-
-    @handler
-    def onOpen(self):
-        install.ensure()
-        if self.logic.workplace.is_changed() and not slicer.util.confirmOkCancelDisplay(
-            _("The open mask was changed and is not saved. Open another exam and lose the changes?")
-        ):
-            return
-        exam = self.exams[self.ui.examCombo.currentIndex]
-        session = self.logic.openExam(exam, blind=self.ui.blindCheck.checked, annotator=self.ui.annotatorEdit.text)
-        handling.show_in_views(session)
-        self.showStatus(*describe_session(session))
-
-    @handler
-    def onSegment(self):
-        if self.logic.workplace.is_segmenting():
-            self.logic.workplace.cancel()
-            self.showStatus(_("Cancelling ..."))
-        elif self.logic.workplace.has_result():
-            self.openResult()
-        else:
-            install.ensure(segmentation=True)
-            self.startSegmentation()
-
-    def startSegmentation(self, anyway=False):
-        self.logic.workplace.start_segmentation(anyway)
-        self.ui.progressBar.value = 0
-        self.showStatus(_("Starting ..."))
-        self.timer.start()
-
-    @handler
-    def onPoll(self):
-        event, running = self.logic.workplace.poll()
-        if event is not None:
-            self.ui.progressBar.value = round(100 * event.fraction)
-            self.showStatus(handling.describe_event(event))
-        if not running:
-            self.timer.stop()
-            self.onSegmented()
-
-    def onSegmented(self):
-        workplace = self.logic.workplace
-        try:
-            done = _("{exam} is segmented.").format(exam=workplace.finish().stem)
-        except (Cancelled, Refused) as stopped:
-            self.showStatus(str(stopped))
-            return self.startSegmentation(anyway=True) if handling.ask_anyway(stopped) else None
-        if not workplace.has_result():
-            self.showStatus(done)
-        elif self.shown and not workplace.is_changed():
-            self.openResult(done)
-        else:
-            self.showStatus(done, _("'Open result' shows it here; what is drawn is kept as a revision then."))
-
-    def openResult(self, *texts):
-        session, kept = self.logic.workplace.open_result(self.ui.annotatorEdit.text)
-        handling.show_in_views(session)
-        self.showStatus(*texts, *describe_session(session), *describe_kept(kept))
-
-    @handler
-    def onEditor(self):
-        case = self.logic.workplace.session.case
-        slicer.util.selectModule("SegmentEditor")
-        editor = slicer.modules.segmenteditor.widgetRepresentation().self().editor
-        editor.setSegmentationNode(case.segmentation_node)
-        editor.setSourceVolumeNode(case.volume_node)
-
-    @handler
-    def onAccept(self):
-        self.save("accepted", _("Accepted as revision {number}: {file}."))
-
-    @handler
-    def onSaveForLater(self):
-        self.save("in review", _("Saved for later as revision {number}: {file}."))
-
-    def save(self, status, text):
-        revision = self.logic.save(status, self.ui.annotatorEdit.text)
-        for index, exam in enumerate(self.exams):
-            if self.logic.workplace.is_open(exam):
-                self.ui.examCombo.setItemText(index, handling.describe_exam(exam, self.logic.workplace.status(exam)))
-        self.showStatus(text.format(number=revision.number, file=revision.mask.name), *revision.warnings)
+    def onOpenNodeRemoved(self):
+        kept = self.workplace.leave_scene()
+        if kept is not None:
+            self.say(*handling.describe_kept(kept))
 
 
 class CSpineSegLogic(ScriptedLoadableModuleLogic):
-    """For scripts and the Python console; the work is done by :class:`CSpineSegModule.logic.Workplace`."""
+    """For scripts and the Python console; the work is done by :class:`CSpineSegLib.workplace.Workplace`."""
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.workplace = Workplace()
+        self.workplace = Workplace(start=process.QtProcess)
 
     def openDataset(self, folder):
         return self.workplace.open_dataset(folder)
@@ -224,15 +212,18 @@ class CSpineSegLogic(ScriptedLoadableModuleLogic):
         return self.workplace.exams(patient)
 
     def openExam(self, exam, model=None, blind=False, annotator=None):
-        return self.workplace.open_exam(exam, model, blind=blind, annotator=annotator)
+        self.workplace.annotator = annotator or self.workplace.annotator
+        return self.workplace.open_exam(exam, model, blind=blind)
 
-    def segment(self):
-        """Segment the open exam, wait and open the mask; returns the exam and the revision of what was drawn before."""
-        self.workplace.start_segmentation()
-        return self.workplace.finish(), self.workplace.open_result()[1]
+    def segment(self, anyway=False):
+        """Segment the open exam, wait and open the mask; returns the session and the revision of what was drawn."""
+        self.workplace.segmenting.start(anyway=anyway)
+        self.workplace.segmenting.finish()
+        return self.workplace.segmenting.open_result()
 
     def save(self, status="accepted", annotator=None):
-        return self.workplace.save(status, annotator)
+        self.workplace.annotator = annotator or self.workplace.annotator
+        return self.workplace.save(status)
 
 
 class CSpineSegTest(ScriptedLoadableModuleTest):

@@ -14,25 +14,21 @@ from CSpineSegLib.errors import CSpineSegError, Refused
 
 
 def handler(method: Callable[[Any], None]) -> Callable[..., None]:
-    """Decorate a widget's slot: errors are shown, and the buttons are brought up to date after it."""
+    """Decorate a slot of the form or of a panel: errors are shown, and every panel is brought up to date after it."""
 
     @functools.wraps(method)
     def wrapped(self: Any, *_arguments: Any) -> None:
+        shell = getattr(self, "shell", self)
         with slicer.util.tryWithErrorDisplay(_("CSpineSeg could not do this.")):
             try:
                 method(self)
             except CSpineSegError as error:
-                self.showStatus(str(error))
+                shell.say(str(error))
                 slicer.util.errorDisplay(str(error))
             finally:
-                self.updateGui()
+                shell.update()
 
     return wrapped
-
-
-def describe_exam(exam: Any, status: str) -> str:
-    """An exam's line in the list of those found."""
-    return f"{exam.stem} ({exam.source}, {status})"
 
 
 def describe_event(event: Any) -> str:
@@ -77,12 +73,6 @@ def ask_anyway(stopped: Exception) -> bool:
     return slicer.util.confirmOkCancelDisplay(_("{reason} Segment it anyway?").format(reason=stopped))
 
 
-def show_in_views(session: Any) -> None:
-    """Show the opened image in the slice views, if there are any."""
-    if slicer.app.layoutManager() is not None:
-        slicer.util.setSliceViewerLayers(background=session.case.volume_node, fit=True, rotateToVolumePlane=True)
-
-
 def describe_module() -> tuple[str, str]:
     """The module's help and acknowledgement."""
     purpose = _(
@@ -91,7 +81,7 @@ def describe_module() -> tuple[str, str]:
         "Images stay on this computer. This is research software, not a medical device."
     )
     thanks = _(
-        "Made for the Duke University Cervical Spine MRI Segmentation Dataset. Built on 3D Slicer, MONAI, "
-        "PyTorch and NiBabel."
+        "Made for the Duke University Cervical Spine MRI Segmentation Dataset (CSpineSeg), which is to be cited as its "
+        "authors ask on its page. Built on 3D Slicer, MONAI, OpenVINO, PyTorch and NiBabel."
     )
     return purpose, thanks

@@ -58,6 +58,23 @@ def read_segmentation(context: Context, node: Any, source: Volume, *, resample: 
     return volume.like(source, labels).warn(*warnings)
 
 
+def stamp(node: Any) -> tuple[Any, ...]:
+    """Changes whenever :func:`read_segmentation` could read other voxels; cheap, for asking many times a second."""
+    parts = [(key, _times(segment)) for key, segment in segments(node).items()]
+    reference = node.GetNodeReference(node.GetReferenceImageGeometryReferenceRole())
+    transforms = [item.GetParentTransformNode() for item in (node, reference) if item is not None]
+    moved = [transform and (transform.GetID(), transform.GetTransformToWorldMTime()) for transform in transforms]
+    return (node.GetSegmentation().GetSourceRepresentationName(), tuple(parts), tuple(moved))
+
+
+def _times(segment: Any) -> tuple[int, ...]:
+    image = segment.GetRepresentation(LABELMAP)
+    data = image.GetPointData() if image is not None else None
+    scalars = data.GetScalars() if data is not None else None
+    # No two objects of VTK ever have the same time of change, so another image has another one.
+    return (segment.GetLabelValue(), *(item.GetMTime() for item in (image, scalars) if item is not None))
+
+
 def _check_segments(node: Any, found: dict[str, Any]) -> list[str]:
     """Warnings about the list of segments; InputError if voxels of it would be lost."""
     known = {structure.key: structure for structure in anatomy.STRUCTURES}

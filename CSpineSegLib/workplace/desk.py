@@ -1,0 +1,209 @@
+"""One dataset, one open exam and who works on it: opened, changed, saved, left; nothing that was drawn is lost."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import CSpineSegError, InputError
+from .ahead import same
+from .clock import EditingClock
+from .recovery import Keeper
+from .segment import Segmenting
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas
+
+    from ..dataset import Dataset, Exam
+    from ..review.revisions import Revision
+    from ..session import Session
+    from ..volume import Volume
+
+
+class Workplace:
+    """What one reviewer has in hand.
+
+    Parameters
+    ----------
+    python : interpreter of the worker; None for the running one.
+    start : makes the worker's process, see :class:`jobs.Worker`; None for the usual.
+    """
+
+    def __init__(self, python: str | None = None, start: Callable[..., Any] | None = None) -> None:
+        self.dataset: Dataset | None = None
+        # Who works here; None: the login name, which may be several people's.
+        self.annotator: str | None = None
+        # The voxels as they were opened or last saved (i, j, k).
+        self.saved: np.ndarray | None = None
+        self.clock = EditingClock()
+        self.keeper = Keeper(self)
+        self._context: Any = None
+        self._session: Session | None = None
+        self._read: tuple[Any, Volume] | None = None
+        # Folders of the datasets opened so far, by where their results go: exams of different ones share names.
+        self._roots: dict[Path, Path] = {}
+        self.segmenting = Segmenting(self, python, start)
+
+    # Dataset
+
+    def open_dataset(self, folder: str | Path) -> Dataset:
+        """Open a dataset folder; its `problems` say what is missing. What was open before stays if this fails."""
+        from ..dataset import Dataset
+
+        if not str(folder).strip():
+            raise InputError("No dataset folder is chosen; choose the folder that holds 'extracted'.")
+        self.dataset = Dataset.open(Path(folder))
+        self._roots[self.dataset.processed] = self.dataset.root
+        return self.dataset
+
+    def exams(self, patient: str = "") -> list[Exam]:
+        """The exams of a patient ("593973-000123", "000123" or "123"); all exams for an empty text."""
+        dataset = self._need_dataset()
+        return dataset.exams(patient=patient.strip()) if patient.strip() else dataset.exams()
+
+    def table(self) -> pandas.DataFrame:
+        """The exams of the dataset with the state of their review: :func:`review.worklist.table`."""
+        from ..review import worklist
+
+        return worklist.table(self._need_dataset())
+
+    def root_of(self, exam: Exam) -> Path | None:
+        """The folder of the dataset that an exam belongs to, if it was opened here; None for a single file."""
+        return self._roots.get(exam.processed)
+
+    # The open exam
+
+    @property
+    def session(self) -> Session | None:
+        """The open exam; None if there is none, or if one of its nodes was deleted."""
+        if self._session is not None:
+            case, scene = self._session.case, self._session.context.scene
+            if not (scene.IsNodePresent(case.volume_node) and scene.IsNodePresent(case.segmentation_node)):
+                self._forget()
+        return self._session
+
+    def need_session(self) -> Session:
+        """The open exam; InputError if there is none."""
+        if self.session is None:
+            raise InputError("No exam is open; choose one in the table and open it first.")
+        return self._session
+
+    def is_open(self, exam: Exam) -> bool:
+        """True if this exam is the open one; an exam of the same name in another dataset is not."""
+        session = self.session
+        return session is not None and same(session.exam, exam)
+
+    def open_exam(self, exam: Exam, model: str | None = None, *, blind: bool = False) -> Session:
+        """Load an exam and a mask of it into the scene; what was open before is closed, as it is: ask first.
+
+        Parameters
+        ----------
+        model : start from this model's mask and not from the latest work.
+        blind : a second reader, who starts from the source mask without seeing anybody's correction.
+        """
+        from .. import scene
+        from .. import session as sessions
+
+        if self._context is None:
+            self._context = scene.Context.create()
+        opened = sessions.open_exam(exam, self._context, model=model, blind=blind, annotator=self.annotator_name)
+        self.leave_exam()
+        self.keeper.drop()
+        self._session = opened
+        self.saved = self.mask().array
+        self.clock.restart()
+        self.segmenting.was_opened(opened)
+        return opened
+
+    def mask(self) -> Volume:
+        """The mask as it stands in the scene, on the image's grid; read again only after the scene changed."""
+        from .. import scene
+
+        session = self.need_session()
+        now = scene.stamp(session.case.segmentation_node)
+        if self._read is None or self._read[0] != now:
+            self._read = now, session.mask()
+        return self._read[1]
+
+    def is_changed(self) -> bool:
+        """True if the mask in the scene has other voxels than when it was opened or last saved."""
+        import numpy as np
+
+        return self.session is not None and not np.array_equal(self.mask().array, self.saved)
+
+    def save(self, status: str = "accepted") -> Revision:
+        """Save the mask in the scene as the exam's next revision; see :func:`CSpineSegLib.session.save`."""
+        from .. import session as sessions
+
+        session = self.need_session()
+        seconds = self.clock.seconds
+        revision = sessions.save(session, status=status, annotator=self.annotator_name, active_seconds=seconds)
+        self.saved = self.mask().array
+        self.keeper.drop()
+        self.clock.restart()
+        return revision
+
+    def save_changes(self) -> Revision | None:
+        """Save what was drawn as a revision in review; None if nothing was."""
+        return self.save("in review") if self.is_changed() else None
+
+    def leave_exam(self) -> None:
+        """Close the open exam, as it is: ask first."""
+        from .. import scene
+
+        session = self.session
+        # Forgotten first: who watches the scene saves what is drawn when an open exam's nodes are removed.
+        self._forget()
+        if session is not None:
+            scene.close_case(session.context, session.case)
+
+    def holds(self, node: Any) -> bool:
+        """True if a node of the scene is the open exam's volume or segmentation."""
+        session = self.session
+        return session is not None and node in (session.case.volume_node, session.case.segmentation_node)
+
+    def leave_scene(self) -> Revision | None:
+        """The exam's nodes are about to be removed from outside: what was drawn is saved, as a revision in review.
+
+        Returns that revision, or None if nothing was drawn. The exam is open no more, even if the save fails: then a
+        copy of what was drawn is kept in this user's data folder, to be offered again.
+        """
+        try:
+            return self.save_changes()
+        except CSpineSegError:
+            with contextlib.suppress(CSpineSegError):
+                self.keeper.keep()
+            raise
+        finally:
+            self.keeper.leave()
+            self._forget()
+
+    def close(self) -> Revision | None:
+        """Stop what runs, and save what was drawn."""
+        try:
+            return self.leave_scene()
+        finally:
+            self.segmenting.close()
+
+    @property
+    def annotator_name(self) -> str | None:
+        """What is written as the annotator; None, which is the login name, if nobody gave a name."""
+        return (self.annotator or "").strip() or None
+
+    def _forget(self) -> None:
+        self._session = self.saved = self._read = None
+
+    def _need_dataset(self) -> Dataset:
+        if self.dataset is None:
+            raise InputError("No dataset is open; choose its folder first.")
+        return self.dataset
+
+
+def status_of(exams: Iterable[Exam]) -> list[str]:
+    """The review status of each of these exams: "unreviewed", "in review", "accepted" or "rejected"."""
+    from ..review import status
+
+    return [status.of(exam).status for exam in exams]
