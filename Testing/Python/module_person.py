@@ -44,7 +44,7 @@ class Person:
         window.show()
         window.activateWindow()
         self.widget.enter()
-        app.leave = self.widget.exit
+        app.shown, app.leave, app.enter = "CSpineSeg", self.widget.exit, self.widget.enter
         self.logic = self.widget.logic.workplace
 
     # Eyes
@@ -168,12 +168,14 @@ class Person:
             self.test.qWait(50)
         return bool(happened())
 
-    def leave(self) -> None:
+    def leave(self, module: str = "SegmentEditor") -> None:
         """Show another module."""
-        self.widget.exit()
+        import slicer.util
+
+        slicer.util.selectModule(module)
 
     def come_back(self) -> None:
-        self.widget.enter()
+        self.leave("CSpineSeg")
 
     def close(self) -> None:
         """The module is unloaded, as at the end of Slicer."""

@@ -87,7 +87,7 @@ def test_properties_are_attributes_and_no_functions(qt):
 def test_a_property_refuses_what_it_cannot_hold(qt):
     spin = qt.QSpinBox()
     with pytest.raises((TypeError, ValueError)):
-        spin.value = object()
+        spin.value = "many"
 
 
 def test_functions_of_qt_take_no_keywords(qt):
@@ -119,6 +119,8 @@ def test_pyside_agrees_on_what_is_a_property():
         "wrong, seen = [], 0\n"
         "for name in api.names():\n"
         "    module, owner, *member = name.split('.')\n"
+        "    if name == 'qt.QTimer.singleShot':\n"
+        "        continue  # a property of an object, and a function of the class\n"
         "    kind = next((getattr(part, owner) for part in (QtWidgets, QtCore, QtGui) if hasattr(part, owner)), None)\n"
         "    if module != 'qt' or not member or not hasattr(kind, 'staticMetaObject'):\n"
         "        continue\n"
@@ -281,12 +283,14 @@ def parameters(slicer_app):  # noqa: F811
     import slicer
     from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
 
-    @parameterNodeWrapper
-    class Parameters:
-        name: str = "x"
-        ahead: Annotated[int, WithinRange(1, 200)] = 5
-        blind: bool = False
-        side: Annotated[str, Choice(["left", "right"])] = "right"
+    kinds = {
+        "name": str,
+        "ahead": Annotated[int, WithinRange(1, 200)],
+        "blind": bool,
+        "side": Annotated[str, Choice(["left", "right"])],
+    }
+    values = {"name": "x", "ahead": 5, "blind": False, "side": "right"}
+    Parameters = parameterNodeWrapper(type("Parameters", (), {"__annotations__": kinds, **values}))
 
     def make():
         return Parameters(slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLScriptedModuleNode"))

@@ -10,6 +10,7 @@ from typing import Any
 from .state import Slicer
 from .strict import Attribute, Listed, StrictObject, wrap
 
+OURS = "CSpineSeg"
 SLICES = ("Red", "Yellow", "Green")
 
 
@@ -136,8 +137,14 @@ def util(state: Slicer) -> dict[str, Callable[..., Any]]:
     def selectModule(module):  # type: ignore[no-untyped-def]
         if state.window is None:
             raise RuntimeError("Could not find main window")
-        state.leave()
-        state.selected.append(module if isinstance(module, str) else module.name)
+        name = module if isinstance(module, str) else module.name
+        state.selected.append(name)
+        if name != state.shown:
+            before, state.shown = state.shown, name
+            if before == OURS:
+                state.leave()
+            if name == OURS:
+                state.enter()
 
     def settingsValue(key, default, converter=lambda value: value, settings=None):  # type: ignore[no-untyped-def]
         import qt

@@ -25,7 +25,7 @@ class Slicer:
     uncaught : exceptions that went through a slot.
     missing, installed, declines : packages that are not installed, what was installed, whether the user declines it.
     editor, widget : Slicer's Segment Editor module, and the module's own widget.
-    leave : called when the user shows another module.
+    shown : the module that is shown; leave, enter : called when the user leaves ours or comes back to it.
     """
 
     context: Any = None
@@ -54,7 +54,9 @@ class Slicer:
     testing: bool = False
     editor: Any = None
     widget: Any = None
+    shown: str = "CSpineSeg"
     leave: Callable[[], None] = lambda: None
+    enter: Callable[[], None] = lambda: None
 
     def ask(self, question: str) -> bool | str:
         """Put a question to the user, who answers."""

@@ -185,6 +185,9 @@ class StrictSignal:
                 return
         raise ValueError("this function is not connected to the signal")
 
+    def __call__(self, *arguments: Any) -> None:
+        self.emit(*arguments)
+
     def emit(self, *arguments: Any) -> None:
         self._signal.emit(*(unwrap(argument) for argument in arguments))
 
