@@ -4,7 +4,7 @@ import importlib
 import sys
 
 import slicer
-from CSpineSegModule import asking, handling, install, panels, process, samples, selftest
+from CSpineSegModule import asking, handling, install, panels, samples, selftest
 from CSpineSegModule.handling import handler
 from CSpineSegModule.parameters import Parameters
 from slicer.i18n import tr as _
@@ -18,8 +18,6 @@ from slicer.ScriptedLoadableModule import (
 from slicer.util import VTKObservationMixin
 from vtkmodules.util.misc import calldata_type
 from vtkmodules.util.vtkConstants import VTK_OBJECT
-
-from CSpineSegLib.workplace import Workplace
 
 
 class CSpineSeg(ScriptedLoadableModule):
@@ -203,7 +201,12 @@ class CSpineSegLogic(ScriptedLoadableModuleLogic):
 
     def __init__(self):
         ScriptedLoadableModuleLogic.__init__(self)
-        self.workplace = Workplace(start=process.QtProcess)
+        # Not at Slicer's start, which has to stay fast.
+        from CSpineSegModule.process import QtProcess
+
+        from CSpineSegLib.workplace import Workplace
+
+        self.workplace = Workplace(start=QtProcess)
 
     def openDataset(self, folder):
         return self.workplace.open_dataset(folder)
