@@ -30,6 +30,7 @@ ARROWS = {
     "worker": {"jobs"},  # the process that jobs start and speak with
     "scene": {},
     "session": {"jobs", "scene"},  # one exam open in a scene, for the module, the console and scripts
+    "workplace": {"session"},  # what the module's panels show
     "cli": {"session", "training"},
 }
 # The leaves among themselves.
@@ -128,7 +129,8 @@ def wrong_arrows(root: Path) -> list[str]:
                 wrong.append(f"{path.relative_to(root)}:{line}: {room} must not use {target}")
     for path in python_files(root, "CSpineSeg"):
         # The headless runner is the command line inside Slicer; the panels have no use for it.
-        entered = allowed("cli") | ({"cli"} if path.name == "headless.py" else set())
+        entered = allowed("workplace") | {"workplace"}
+        entered |= {"cli", *allowed("cli")} if path.name == "headless.py" else set()
         for target, line in rooms_entered(path, root):
             if target not in entered:
                 wrong.append(f"{path.relative_to(root)}:{line}: the module must not use {target}")
