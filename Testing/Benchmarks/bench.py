@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import module_bench
 import nnunet_bench
 import numpy as np
 
@@ -254,6 +255,7 @@ def main() -> None:
         found |= bench_scene(path, mask, options.runs)
         found |= bench_save(path, mask, options.runs)
         found |= bench_segment(path, options.runs)
+        found |= module_bench.measure(Path(folder, "module"), entry, options.runs)
         if options.nnunet:
             nnunet = Path(folder, "nnunet")
             found |= nnunet_bench.measure(nnunet, entry, options.runs, options.nnunet_runs, options.nnunet)
