@@ -10,13 +10,14 @@ import numpy as np
 from .. import anatomy
 from ..volume import Volume
 from ..volume.grid import scaling
-from . import images
+from . import images, overlays
 from .context import Context, require_main_thread
 from .segmentation import add_segmentation_node, fitted
 
 PATIENT_ATTRIBUTE = "CSpineSeg.PatientID"
 # Fat and fluid are a few very bright voxels in T2; the window that shows bone and disc ends below them.
 WINDOW_PERCENTILES = (1.0, 99.5)
+_ENOUGH = 500_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,15 +59,16 @@ def load_case(context: Context, image: Volume, mask: Volume | None = None, *, na
     segmentation_node = add_segmentation_node(context, mask, image, volume_node, f"{name}_SEG")
     folder = _patient_folder(context, patient_id)
     for node in (volume_node, segmentation_node):
-        _file_under(context.subject_hierarchy, folder, node)
+        file_under(context.subject_hierarchy, folder, node)
         node.SetAttribute(PATIENT_ATTRIBUTE, patient_id)
     warnings = image.warnings + (mask.warnings if mask is not None else ())
     return Case(name, patient_id, image, volume_node, segmentation_node, folder, warnings)
 
 
 def close_case(context: Context, case: Case) -> None:
-    """Remove an exam's nodes, and the patient's folder if nothing else is in it."""
+    """Remove an exam's nodes and overlays, and the patient's folder if nothing else is in it."""
     require_main_thread("closing an exam")
+    overlays.clear(context, case)
     for node in (case.segmentation_node, case.volume_node):
         context.remove(node)
     if context.subject_hierarchy.GetNumberOfItemChildren(case.folder) == 0:
@@ -82,8 +84,12 @@ def structure_key(label_or_key: int | str) -> str:
 
 
 def window(intensities: np.ndarray) -> tuple[float, float]:
-    """Lower and upper end of a display window: percentiles of the voxels, at least 1 apart."""
-    low, high = np.percentile(intensities, WINDOW_PERCENTILES)
+    """Lower and upper end of a display window: percentiles of the voxels, at least 1 apart.
+
+    Of millions of voxels, half a million evenly spread ones tell the same in a tenth of the time.
+    """
+    voxels = intensities.ravel(order="K")
+    low, high = np.percentile(voxels[:: max(1, voxels.size // _ENOUGH)], WINDOW_PERCENTILES)
     return float(low), float(max(high, low + 1.0))
 
 
@@ -94,20 +100,21 @@ def _add_volume_node(context: Context, image: Volume, name: str) -> Any:
     array = image.array if scaling(image.header) == (1.0, 0.0) else image.intensities()
     node = context.scene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", name)
     node.SetIJKToRASMatrix(images.matrix(image.affine))
-    node.SetAndObserveImageData(images.fill(vtkImageData(), array))
+    # Before there are voxels, as a display node that sees some looks for a window of its own in all of them.
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
     display.SetAndObserveColorNodeID("vtkMRMLColorTableNodeGrey")
-    low, high = window(array)
     display.SetAutoWindowLevel(False)
-    display.SetWindowLevelMinMax(low, high)
+    display.SetWindowLevelMinMax(*window(array))
+    node.SetAndObserveImageData(images.fill(vtkImageData(), array))
     # Slicer flips left-handed grids when it reads a file; a saved scene then still opens with this voxel order.
     node.AddDefaultStorageNode()
     node.GetStorageNode().SetForceRightHandedIJKCoordinateSystem(False)
     return node
 
 
-def _file_under(hierarchy: Any, folder: int, node: Any) -> None:
+def file_under(hierarchy: Any, folder: int, node: Any) -> None:
+    """Put a node into a folder of the subject hierarchy, once."""
     # Slicer's plugins have made an item for the node by now; on slicer-core nobody does.
     item = hierarchy.GetItemByDataNode(node)
     if item == hierarchy.GetInvalidItemID():

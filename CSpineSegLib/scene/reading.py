@@ -43,7 +43,8 @@ def read_segmentation(context: Context, node: Any, source: Volume, *, resample: 
     _check_transform(node)
     found = segments(node)
     warnings = _check_segments(node, found)
-    labels = np.zeros(source.shape, np.uint8)
+    # In the order of VTK's own memory, as files have it too; any other costs a tenth of a second on a large exam.
+    labels = np.zeros(source.shape, np.uint8, order="F")
     overlap = 0
     for structure in anatomy.STRUCTURES:
         segment = found.get(structure.key)
@@ -51,8 +52,8 @@ def read_segmentation(context: Context, node: Any, source: Volume, *, resample: 
         warnings += [note for note in notes if note not in warnings]
         if drawn is None:
             continue
-        overlap += int(np.count_nonzero(labels[drawn]))
-        labels[drawn] = structure.label
+        overlap += int(np.count_nonzero(drawn & (labels != 0)))
+        np.copyto(labels, structure.label, where=drawn)
     if overlap:
         warnings.append(f"{overlap} voxels belonged to both segments; they were read as discs.")
     return volume.like(source, labels).warn(*warnings)

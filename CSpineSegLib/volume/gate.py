@@ -69,7 +69,7 @@ def conform(mask: Volume, image: Volume) -> Volume:
                 f"{name} has {lost} labelled voxels outside {image.path or 'the image'}; "
                 "nothing drawn is thrown away, so check that both belong to the same exam."
             )
-    result = like(image, np.ascontiguousarray(array))
+    result = like(image, array)
     notes = mask.warnings + ((match.message,) if match.message else ())
     return Volume(result.array, result.affine, result.header, mask.path, b"", notes)
 

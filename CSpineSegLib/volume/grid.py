@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +101,11 @@ class Volume:
     def spacing(self) -> np.ndarray:
         return self.grid.spacing
 
-    @property
+    @cached_property
     def orientation(self) -> str:
         return self.grid.orientation
 
-    @property
+    @cached_property
     def sagittal_axis(self) -> int:
         return self.grid.sagittal_axis
 
