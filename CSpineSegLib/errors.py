@@ -23,6 +23,14 @@ class ModelError(CSpineSegError):
     """A model is unknown or damaged, or the device that was asked for cannot run it."""
 
 
+class GraphicsMemoryError(ModelError):
+    """A graphics card has too little memory; the processor, with the main memory, may do."""
+
+
+class OrientationError(ModelError):
+    """A model does not tell how the images lay that it was trained on, so that somebody has to."""
+
+
 class WriteError(CSpineSegError):
     """A file could not be written, or did not read back as it was written; nothing was left behind."""
 

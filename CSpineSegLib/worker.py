@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 import sys
 import tempfile
@@ -9,13 +11,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from .jobs.worker import protocol
+from .jobs.worker import protocol, tree
 from .jobs.worker.server import Server
 from .jobs.worker.streams import Sink, pieces, take_over
 
 
 def main() -> int:
     """Work until told to end, or until nobody listens any more; returns the exit code."""
+    if tree.OWN_GROUP in sys.argv and hasattr(os, "setsid"):
+        with contextlib.suppress(PermissionError):
+            os.setsid()
     requests, answers = take_over()
     sink = Sink(answers)
     # What libraries put aside goes with this folder, which whoever started the process removes if it cannot itself.

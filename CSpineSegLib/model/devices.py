@@ -14,7 +14,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from ..errors import ModelError
+from ..errors import GraphicsMemoryError, ModelError
 
 NAMES = ("auto", "cuda", "mps", "cpu")
 ENGINES = ("auto", "torch", "openvino")
@@ -225,7 +225,7 @@ def place(network: Any, device: Any) -> Any:
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise ModelError(
+        raise (ModelError if str(device) == "cpu" else GraphicsMemoryError)(
             f"The device {device} has no memory left for the network; close other programs on it, or use --device cpu."
         ) from error
 

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from .. import progress as progressing
-from ..errors import ModelError
+from ..errors import GraphicsMemoryError, ModelError
 from ..progress import Progress
 from . import preprocess
 from .bundle import Bundle
@@ -102,7 +102,7 @@ def segment(
             continue
         if batch == 1:
             size = " x ".join(map(str, (window, window) if window else slices.shape[1:]))
-            raise ModelError(
+            raise (ModelError if engine.device == "cpu" else GraphicsMemoryError)(
                 f"The device {engine.device} has not enough memory for one slice of {size} pixels; "
                 f"{_advice(engine.device, window)}."
             )

@@ -35,7 +35,7 @@ def stand_in(folder: Path, body: str) -> str:
         "    name, real = vol.path.name, lambda: genuine(bundle, vol, progress=progress, **how)\n"
         f"{lines}\n"
         "segment.predict = predict\n"
-        "sys.argv = ['worker']\n"
+        "sys.argv = ['worker', *sys.argv[3:]]\n"
         "runpy.run_module('CSpineSegLib.worker', run_name='__main__')\n",
         encoding="utf-8",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +72,7 @@ class Job:
         CSpineSegError : the sentence of the job's error, or on the end of the process; Refused if `anyway` would help.
         Cancelled : after :meth:`cancel`. TimeoutError : it has not ended after `timeout` seconds.
         """
-        if not self._ended.wait(timeout):
+        if not self._worker.wait(self._ended, timeout):
             raise TimeoutError(f"The job has not ended after {timeout:g} seconds.")
         if self._error is not None:
             raise self._error
@@ -84,7 +85,7 @@ class Job:
         try:
             ended = False
             while not ended:
-                ended = self._ended.wait(_STEP_SECONDS)
+                ended = self._worker.wait(self._ended, _STEP_SECONDS)
                 progress.check()
                 for event in self.poll():
                     progress.update(event.stage, event.fraction, event.message)
@@ -112,10 +113,17 @@ class Worker:
     ----------
     python : the interpreter; in Slicer that of `PythonSlicer`, by default the running one.
     log : told every line that libraries write to the worker's standard error stream.
+    start : makes the process, and follows it as :class:`.process.Process` does, which is used by default. Slicer has
+        its own: its threads rest while its main thread waits for the user.
     """
 
-    def __init__(self, python: str | None = None, log: Callable[[str], None] | None = None) -> None:
-        self._python, self._log = python, log
+    def __init__(
+        self,
+        python: str | None = None,
+        log: Callable[[str], None] | None = None,
+        start: Callable[..., Process] | None = None,
+    ) -> None:
+        self._python, self._log, self._start = python, log, start or Process
         self._lock = threading.RLock()
         self._process: Process | None = None
         self._queue: deque[Job] = deque()
@@ -152,6 +160,29 @@ class Worker:
         """Make a model ready; its result tells name, version, engine and device. ModelError if it cannot run so."""
         return self._add("load", {"device": device, "engine": engine}, model)
 
+    def import_model(self, source: Path | str, *, orientation: str | None = None) -> Job:
+        """Make a model of what nnU-Net exported; its result tells name, version, folder and notes.
+
+        OrientationError: `orientation` has to be given. Other errors are those of :func:`importing.import_model`.
+        """
+        fields = {"source": str(Path(source).absolute()), "orientation": orientation}
+        return self._add("import", fields, None)
+
+    def wait(self, ended: threading.Event, timeout: float | None) -> bool:
+        """Wait for the end of a job; False if it has not come after `timeout` seconds."""
+        end = math.inf if timeout is None else time.monotonic() + timeout
+        while not ended.is_set():
+            left = end - time.monotonic()
+            if left <= 0:
+                return False
+            with self._lock:
+                process = self._process
+            if process is not None:
+                process.wait(ended, None if timeout is None else left)
+            else:
+                ended.wait(min(left, _STEP_SECONDS))
+        return True
+
     def cancel(self, job: Job) -> None:
         """See :meth:`Job.cancel`."""
         with self._lock:
@@ -163,7 +194,7 @@ class Worker:
             job.cancelled = True
             process = job.process
             process.send({"id": next(self._ids), "command": "cancel", "job": job.id})
-        threading.Thread(target=self._insist, args=(job, process), daemon=True, name="cspineseg-insist").start()
+            process.kill_unless(job._ended, _INSIST_SECONDS)
 
     def close(self) -> None:
         """Cancel what there is and end the process; nothing of it is left when this returns, within two seconds."""
@@ -180,10 +211,10 @@ class Worker:
                 process.kill()
                 process.join(_CLOSE_SECONDS)
 
-    def _add(self, command: str, fields: dict[str, Any], model: Bundle | str | Path) -> Job:
+    def _add(self, command: str, fields: dict[str, Any], model: Bundle | str | Path | None) -> Job:
         folder = Path(model.folder) if hasattr(model, "folder") else None
-        name = str(folder.absolute() if folder is not None else model)
-        job = Job(self, next(self._ids), {"command": command, "model": name, **fields}, folder)
+        named = {} if model is None else {"model": str(folder.absolute() if folder is not None else model)}
+        job = Job(self, next(self._ids), {"command": command, **named, **fields}, folder)
         with self._lock:
             if self._closed:
                 raise CSpineSegError("The worker was closed; start another.")
@@ -198,7 +229,7 @@ class Worker:
             try:
                 if self._process is None:
                     engine = job.fields.get("engine", "auto")
-                    self._process = Process(self._python, self._hear, self._gone, self._log, engine)
+                    self._process = self._start(self._python, self._hear, self._gone, self._log, engine)
             except CSpineSegError as error:
                 job.end({}, error)
                 continue
@@ -245,9 +276,3 @@ class Worker:
             else:
                 job.end({}, CSpineSegError(sentence))
             self._next()
-
-    @staticmethod
-    def _insist(job: Job, process: Process) -> None:
-        if not job._ended.wait(_INSIST_SECONDS):
-            process.kill()
-

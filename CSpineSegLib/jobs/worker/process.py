@@ -90,6 +90,19 @@ class Process:
         """End the process, and whatever it or its launcher started, by force."""
         child.kill_tree(self._process)
 
+    def kill_unless(self, ended: threading.Event, seconds: float) -> None:
+        """Kill it if something has not ended in so many seconds; never waits."""
+
+        def insist() -> None:
+            if not ended.wait(seconds):
+                self.kill()
+
+        self._thread(insist)
+
+    def wait(self, ended: threading.Event, seconds: float | None) -> None:
+        """Wait for what `hear` or `gone` will set; may return before it is set or the time is over."""
+        ended.wait(seconds)
+
     def join(self, timeout: float) -> bool:
         """Wait until `gone` has returned; False if it has not after so many seconds."""
         self._reader.join(timeout)

@@ -7,7 +7,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ...errors import Cancelled, CSpineSegError, GeometryError, InputError, ModelError, Refused, WriteError
+from ...errors import (
+    Cancelled,
+    CSpineSegError,
+    GeometryError,
+    GraphicsMemoryError,
+    InputError,
+    ModelError,
+    OrientationError,
+    Refused,
+    WriteError,
+)
 from ...model.checks import ANYWAY
 
 VERSION = 1
@@ -35,6 +45,7 @@ COMMANDS: dict[str, tuple[dict[str, tuple[type, ...]], tuple[str, ...]]] = {
     "status": ({}, ()),
     "load": ({name: _HOW[name] for name in ("model", "device", "engine")}, ("model",)),
     "segment": ({"exam": (dict,), "image": _TEXT, "output": _TEXT, **_HOW}, ("model",)),
+    "import": ({"source": _TEXT, "orientation": (str, type(None))}, ("source",)),
     "prefetch": ({"images": (list,)}, ("images",)),
     "cancel": ({"job": (str, int)}, ("job",)),
     "shutdown": ({}, ()),
@@ -51,6 +62,8 @@ _RUN = {
 _KINDS: tuple[tuple[type[BaseException], str], ...] = (
     (GeometryError, "geometry"),
     (InputError, "input"),
+    (GraphicsMemoryError, "graphics memory"),
+    (OrientationError, "orientation"),
     (ModelError, "model"),
     (WriteError, "write"),
     (CSpineSegError, "other"),

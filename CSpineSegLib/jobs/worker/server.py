@@ -117,6 +117,9 @@ class Server:
     def _on_segment(self, request: Request) -> None:
         self._enqueue(request)
 
+    def _on_import(self, request: Request) -> None:
+        self._enqueue(request)
+
     def _enqueue(self, request: Request) -> None:
         with self._wake:
             if not self._taking:
@@ -181,7 +184,7 @@ class Server:
                 results.WRITING.release()
             return
         try:
-            for folder, deep in work.folders(fields, self._models.folder(fields["model"])):
+            for folder, deep in work.folders(fields, self._models.folder(fields.get("model"))):
                 with contextlib.suppress(OSError):
                     files.sweep(folder, -math.inf, owned_by=files.owner(), deep=deep)
             # A reader that does not read must not keep the process alive.

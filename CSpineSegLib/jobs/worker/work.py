@@ -8,6 +8,7 @@ from typing import Any
 from ... import model as models
 from ...dataset import Exam
 from ...model import Bundle, checksums, devices, running
+from ...model.nnunet import store
 from ...progress import Progress
 from ..options import Options
 from ..segment import segment, segment_file
@@ -32,7 +33,7 @@ class Models:
     def names(self) -> list[str]:
         return sorted(bundle.name for bundle, _ in list(self._known.values()))
 
-    def folder(self, name: str) -> Path | None:
+    def folder(self, name: str | None) -> Path | None:
         """Where an opened model lies."""
         return self._known[name][0].folder if name in self._known else None
 
@@ -64,7 +65,16 @@ def run(fields: dict[str, Any], known: Models, shelf: Shelf, progress: Progress)
     return {"result": result.to_json()}
 
 
-COMMANDS = {"load": load, "segment": run}
+def import_model(fields: dict[str, Any], known: Models, shelf: Shelf, progress: Progress) -> dict[str, Any]:
+    """Make a model of the user's own of what nnU-Net exported."""
+    from ...model.nnunet import importing
+
+    made = importing.import_model(fields["source"], orientation=fields.get("orientation"), progress=progress)
+    content = {"name": made.name, "version": made.version, "sha256": made.sha256, "folder": str(made.folder)}
+    return {"model": {**content, "notes": list(made.metadata["notes"])}}
+
+
+COMMANDS = {"load": load, "segment": run, "import": import_model}
 
 
 def exam_to(exam: Exam) -> dict[str, Any]:
@@ -86,6 +96,8 @@ def folders(fields: dict[str, Any], model: Path | None) -> list[tuple[Path, bool
         found.append((Path(fields["exam"]["processed"]) / "predicted", True))
     if "output" in fields:
         found.append((Path(fields["output"]).parent, False))
+    if "source" in fields:
+        found.append((store.user_folder(), True))
     return found if model is None else [*found, (model, True)]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from ... import files, resources
 from ... import progress as progressing
-from ...errors import ModelError
+from ...errors import ModelError, OrientationError
 from ...progress import Progress
 from ..exporting import check_name
 from . import archive, store, trainings, weights
@@ -55,6 +55,7 @@ def import_model(
     Raises
     ------
     InputError : `source` does not exist.
+    OrientationError : `orientation` has to be given.
     ModelError : it cannot be imported; one sentence says why. WriteError : the model could not be written.
     Cancelled : by `progress`.
     """
@@ -164,7 +165,7 @@ def _orientation(plans: Plans, source: str, given: str | None) -> tuple[str, str
             f"The training images of {plans.dataset_name} are taken to be {_AUTHORS_ORIENTATION}, as in CSpineSeg; "
             "if they were turned, import again with --orientation."
         )
-    raise ModelError(
+    raise OrientationError(
         f"{source} does not tell how the training images of {plans.dataset_name} were oriented; name it with "
         f"--orientation, for instance {_AUTHORS_ORIENTATION} as in CSpineSeg, or RAS."
     )

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ...errors import ModelError
+from ...errors import GraphicsMemoryError, ModelError
 from ..devices import is_out_of_memory
 
 if TYPE_CHECKING:
@@ -36,6 +36,10 @@ Window = tuple[int | slice, ...]
 
 class OutOfMemory(ModelError):
     """There is no memory for a single window."""
+
+
+class GraphicsOutOfMemory(OutOfMemory, GraphicsMemoryError):
+    """There is none on a graphics card."""
 
 
 @dataclass(frozen=True)
@@ -217,7 +221,8 @@ def _smaller(runner: Runner, batch: int, patch: Sequence[int], notes: list[str])
     if batch == 1:
         size = " x ".join(map(str, patch))
         advice = "close other programs" if runner.device == "cpu" else "close other programs on it, or use --device cpu"
-        raise OutOfMemory(f"The device {runner.device} has not enough memory for a window of {size} voxels; {advice}.")
+        kind = OutOfMemory if runner.device == "cpu" else GraphicsOutOfMemory
+        raise kind(f"The device {runner.device} has not enough memory for a window of {size} voxels; {advice}.")
     half = batch // 2
     notes.append(f"The memory of {runner.device} did not suffice for {batch} windows at once; went on with {half}.")
     return half
