@@ -1,11 +1,11 @@
-"""The extension as Slicer packages it: lists, catalogue entry, icon, and a real configure and build with CMake."""
+"""The extension as Slicer packages it: the lists of files, and a real configure and build with CMake."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -15,22 +15,6 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "Testing" / "Tools"))
 import cmake_lists  # noqa: E402
-
-# Slicer's schema slicer-extension-catalog-entry-schema-v1.0.2.json: its fields and their types; no others are allowed.
-SCHEMA = "https://raw.githubusercontent.com/Slicer/Slicer/main/Schemas/slicer-extension-catalog-entry-schema-v1.0.2.json#"
-REQUIRED = {"$schema", "category", "scm_url"}
-FIELDS = {
-    "$schema": str,
-    "category": str,
-    "scm_url": str,
-    "scm_revision": str,
-    "scm_type": str,
-    "build_dependencies": list,
-    "dicom_support_rule": str,
-    "build_subdirectory": str,
-    "enabled": bool,
-    "tier": int,
-}
 
 # What Slicer's macros do with their arguments, as strictly as they do it, and a plain copy in place of the byte
 # compilation. From Slicer's CMake/SlicerMacroBuildScriptedModule.cmake and CTK's ctkMacroCompilePythonScript.cmake.
@@ -102,11 +86,17 @@ macro(slicer_add_python_unittest)
   if(MY_UNPARSED_ARGUMENTS)
     message(FATAL_ERROR "Unknown keywords given to slicer_add_python_unittest(): ${MY_UNPARSED_ARGUMENTS}")
   endif()
-  if(NOT EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${MY_SCRIPT})
+  get_filename_component(test_name ${MY_SCRIPT} NAME_WE)
+  get_filename_component(script_folder ${MY_SCRIPT} PATH)
+  if("${script_folder}" STREQUAL "")
+    set(script_folder ${CMAKE_CURRENT_SOURCE_DIR})
+  endif()
+  # Slicer puts the folder on Python's path as it is, and runs the test from elsewhere.
+  if(NOT IS_ABSOLUTE "${script_folder}" OR NOT EXISTS "${script_folder}/${test_name}.py")
     message(FATAL_ERROR "slicer_add_python_unittest given nonexistent '${MY_SCRIPT}'")
   endif()
-  get_filename_component(test_name ${MY_SCRIPT} NAME_WE)
-  add_test(NAME py_${MY_TESTNAME_PREFIX}${test_name} COMMAND Slicer ${MY_SLICER_ARGS})
+  add_test(NAME py_${MY_TESTNAME_PREFIX}${test_name}
+    COMMAND Slicer ${MY_SLICER_ARGS} "runUnitTest(['${script_folder}'], '${test_name}')")
 endmacro()
 """
 GENERATE_CONFIG = """
@@ -191,6 +181,8 @@ def test_the_tool_finds_and_repairs_a_list_that_differs(tmp_path):
     (tmp_path / "CSpineSegLib" / "new.py").touch()
     (tmp_path / "CSpineSegLib" / "__pycache__").mkdir()
     (tmp_path / "CSpineSegLib" / "__pycache__" / "new.py").touch()
+    (tmp_path / "CSpineSeg" / "Testing" / "Python").mkdir(parents=True)
+    (tmp_path / "CSpineSeg" / "Testing" / "Python" / "test_new.py").touch()
     (tmp_path / "CSpineSeg" / "Resources" / "UI" / "CSpineSeg.ui").unlink()
     said = list(cmake_lists.differences(tmp_path))
     assert len(said) == 2
@@ -213,29 +205,12 @@ def test_slicer_finds_one_module_in_the_folder_that_it_searches():
     assert len((ROOT / "CSpineSeg" / "CSpineSeg.py").read_text(encoding="utf-8").splitlines()) < 250
 
 
-def test_the_catalogue_entry_fits_the_schema():
-    entry = json.loads((ROOT / "CSpineSeg.json").read_text(encoding="utf-8"))
-    assert set(entry) >= REQUIRED and set(entry) <= set(FIELDS)
-    assert all(type(value) is FIELDS[name] for name, value in entry.items())
-    assert entry["$schema"] == SCHEMA
-    assert entry["category"] == "Segmentation"
-    assert 1 <= entry["tier"] <= 5 and entry["scm_type"] in ("git", "local")
-    assert entry["build_dependencies"] == ["PyTorch"]
-
-
-def test_the_icon_is_a_square_of_128_pixels_with_transparency():
-    data = (ROOT / "CSpineSeg" / "Resources" / "Icons" / "CSpineSeg.png").read_bytes()
-    assert data[:8] == b"\x89PNG\r\n\x1a\n"
-    assert struct.unpack(">IIBB", data[16:26]) == (128, 128, 8, 6)
-
-
 def test_the_packaged_extension_runs_from_its_own_folder_alone(built, tmp_path):
     present = {path.relative_to(built).as_posix() for path in built.rglob("*") if path.is_file()}
     assert present == packaged_files(ROOT)
     code = (
         "import json, CSpineSegModule, CSpineSegLib\n"
         "from CSpineSegLib import anatomy, model, resources\n"
-        "from CSpineSegModule import logic\n"
         "print(json.dumps([CSpineSegLib.__file__, str(resources.root()), anatomy.level_name(11) and 1,"
         " sorted(b.name for b in model.available())]))"
     )
@@ -252,13 +227,24 @@ def test_the_packaged_extension_runs_from_its_own_folder_alone(built, tmp_path):
     assert models == packaged
 
 
-def test_the_extension_says_what_it_is_and_registers_its_own_test(tmp_path, slicer_folder):
+def test_the_extension_says_what_it_is_and_registers_its_tests_with_a_window_and_without(tmp_path, slicer_folder):
     build = tmp_path / "build"
     configure(ROOT, build, slicer_folder)
     name, depends, description = (build / "described.txt").read_text(encoding="utf-8").splitlines()
     assert (name, depends) == ("CSpineSeg", "PyTorch")
     assert "not a medical device" in description
-    assert "py_nomainwindow_CSpineSeg" in (build / "CSpineSeg" / "CTestTestfile.cmake").read_text(encoding="utf-8")
+    registered = (build / "CSpineSeg" / "CTestTestfile.cmake").read_text(encoding="utf-8")
+    found = re.findall(r"add_test\((?:\[=\[)?(\w+).*?runUnitTest\(\[\'([^\']+)\'", registered)
+    assert sorted(name for name, _ in found) == [
+        "py_CSpineSeg",
+        "py_nomainwindow_CSpineSeg",
+        "py_nomainwindow_test_module_review",
+        "py_test_module_review",
+    ]
+    assert all(
+        (Path(folder) / f"{name.removeprefix('py_').removeprefix('nomainwindow_')}.py").is_file()
+        for name, folder in found
+    )
 
 
 @pytest.mark.parametrize(
@@ -266,7 +252,8 @@ def test_the_extension_says_what_it_is_and_registers_its_own_test(tmp_path, slic
     [
         ("  CSpineSeg.py\n", "  CSpineSeg.py\n  missing.py\n"),
         ("WITH_GENERIC_TESTS", "WITH_GENERIC_TESTING"),
-        ("SCRIPT ${MODULE_NAME}.py", "SCRIPT CSpineSegTests.py"),
+        ("${MODULE_NAME}.py Testing", "CSpineSegTests.py Testing"),
+        ("SCRIPT ${CMAKE_CURRENT_SOURCE_DIR}/${script}", "SCRIPT Testing/Python/test_module_review.py"),
     ],
 )
 def test_what_slicer_would_refuse_is_refused_here(tmp_path, slicer_folder, old, new):
@@ -294,7 +281,7 @@ def test_a_missing_slicer_core_is_an_error_where_it_is_required(tmp_path, requir
 
 def test_the_projects_own_test_run_requires_slicer_core():
     lines = (ROOT / "Makefile").read_text(encoding="utf-8").splitlines()
-    runs = [line for line in lines if "pytest -m \"not slow\"" in line or "test_scene*.py" in line]
+    runs = [line for line in lines if 'pytest -m "not slow"' in line or "test_scene*.py" in line]
     assert len(runs) == 2
     assert all(line.startswith("\tCSPINESEG_REQUIRE_SLICER=1 ") for line in runs)
 

@@ -27,6 +27,8 @@ def wanted(name: str, root: Path = ROOT) -> list[str]:
     folder, parts, ending = LISTS[name]
     base = root / folder
     found = [path.relative_to(base) for part in parts for path in (base / part).rglob(f"*{ending}") if path.is_file()]
+    # Never packaged: other extensions too have a folder of that name, and Slicer puts all into one.
+    found = [path for path in found if path.parts[0] != "Testing"]
     kept = [path for path in found if not any(part.startswith((".", "__pycache__")) for part in path.parts)]
     wrong = [str(path) for path in kept if re.search(r"[\s;]", str(path))]
     if wrong:
