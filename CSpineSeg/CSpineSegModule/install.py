@@ -75,15 +75,16 @@ def install(names: Sequence[str], interactive: bool = True) -> None:
     known = _requirements()
     wanted = [known[name] for name in names if name != "torch"]
     advice = _("check the network connection, or install from a folder of wheels in the Doctor panel")
-    with _told(advice), _constraints() as path:
-        packaging.pip_ensure(
-            wanted,
-            constraints=path,
-            requester=REQUESTER,
-            prompt_install=False,
-            prompt_restart=interactive,
-            show_progress=interactive,
-        )
+    if wanted:
+        with _told(advice), _constraints() as path:
+            packaging.pip_ensure(
+                wanted,
+                constraints=path,
+                requester=REQUESTER,
+                prompt_install=False,
+                prompt_restart=interactive,
+                show_progress=interactive,
+            )
     _verify(names)
 
 

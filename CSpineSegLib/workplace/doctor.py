@@ -112,7 +112,7 @@ def _processor(report: dict[str, Any]) -> Iterator[Row]:
     for name in packages.COMMANDS:
         yield _there(report, name) if versions.get(name) else Row(name, "not installed; only the command line needs it")
     if "devices" in report:
-        yield Row("Segments on", report["devices"]["auto"])
+        yield Row("Segmentation", report["devices"]["auto"])
 
 
 def _graphics(report: dict[str, Any]) -> Iterator[Row]:
@@ -157,7 +157,7 @@ def _there(report: dict[str, Any], name: str) -> Row:
     version, why = _versions(report)[name], report.get("broken", {}).get(name)
     if why is None:
         return Row(name, version if "broken" in report else f"{version}, being tried")
-    advice = f"Remove it and install it again: pip uninstall {name}, in Slicer's Python console with slicer.packaging."
+    advice = f"In Slicer's Python console, slicer.packaging.pip_uninstall('{name}'); then install it again here."
     return Row(name, f"{version}, cannot be imported: {why}", advice, BAD)
 
 

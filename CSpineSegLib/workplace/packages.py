@@ -36,15 +36,16 @@ class Package:
     disk: int
 
 
-# For CPython 3.12 on Linux, x86-64; other systems need less. torch is its largest build, with NVIDIA's libraries.
+# Wheels for CPython 3.11 on Linux, x86-64, the largest of all systems. torch is its build for NVIDIA's cards (CUDA 13),
+# with NVIDIA's libraries, Triton and the torchvision that the PyTorch extension adds.
 MEASURED = {
-    "nibabel": Package("5.4.2", 3_300_000, 8_600_000),
-    "pandas": Package("2.3.3", 13_500_000, 45_700_000),
-    "openvino": Package("2026.4.1", 60_000_000, 183_900_000),
-    "typer": Package("0.29.2", 3_000_000, 8_000_000),
-    "rich": Package("15.0.0", 1_700_000, 6_200_000),
-    "torch": Package("2.13.0", 2_900_000_000, 6_700_000_000),
-    "monai": Package("1.6.1", 2_800_000, 6_500_000),
+    "nibabel": Package("5.4.2", 3_346_556, 8_810_819),
+    "pandas": Package("2.3.3", 13_884_464, 45_681_091),
+    "openvino": Package("2026.4.1", 59_155_983, 183_840_833),
+    "typer": Package("0.29.2", 2_937_331, 8_324_036),
+    "rich": Package("15.0.0", 1_662_467, 6_134_974),
+    "torch": Package("2.14.1", 3_022_787_816, 5_603_679_329),
+    "monai": Package("1.6.1", 1_677_458, 6_506_634),
 }
 
 

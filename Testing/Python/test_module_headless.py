@@ -9,7 +9,7 @@ import zipfile
 
 import pytest
 from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
-from module_standins import MODULE_FOLDER
+from slicer_standins import MODULE_FOLDER
 
 from CSpineSegLib import jobs, model
 
@@ -136,19 +136,49 @@ def test_segment_runs_in_a_child_and_hands_on_its_code(run, sample_dataset, caps
     assert run("segment", "593973-000001", "--dataset", sample_dataset.root) == 2
 
 
-def test_inside_slicer_packages_are_asked_for_before_the_work(run, headless, monkeypatch, sample_dataset, capsys):
+@pytest.fixture
+def asked(headless, monkeypatch):
+    """Inside Slicer: what the runner asks to be installed."""
     import types
 
     asked = []
+
+    def ensure(segmentation=False, interactive=True, *, torch=False, commands=False):
+        assert not interactive, "nobody is there to answer"
+        asked.append([name for name, wanted in (("segment", segmentation), ("torch", torch)) if wanted])
+        assert commands
+
     install = types.ModuleType("CSpineSegModule.install")
-    install.ensure = lambda segmentation, interactive: asked.append((segmentation, interactive))
+    install.ensure = ensure
     monkeypatch.setitem(sys.modules, "CSpineSegModule.install", install)
     monkeypatch.setattr(sys.modules["CSpineSegModule"], "install", install, raising=False)
     monkeypatch.setattr(headless, "in_slicer", lambda: True)  # as seen by headless alone: there is no PythonSlicer
+    return asked
+
+
+def test_inside_slicer_packages_are_asked_for_before_the_work(run, asked, sample_dataset, capsys):
     assert run("list", "--dataset", sample_dataset.root) == 0
-    assert asked == [(False, False)]
+    assert asked == [[]]
     assert run("segment", "593973-000001", "--dataset", sample_dataset.root) == 2
-    assert asked[1:] == [(True, False)]
+    assert asked[1:] == [["segment"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (["segment", "--all", "--device", "cuda"], True),
+        (["segment", "--all", "--device=mps"], True),
+        (["segment", "x", "--engine", "torch"], True),
+        (["models", "import", "x.zip"], True),
+        (["models", "list"], False),
+        (["segment", "--all", "--device", "cpu"], False),
+        (["segment", "cuda", "--device", "auto", "--engine=openvino"], False),
+        (["segment", "--device"], False),
+        ([], False),
+    ],
+)
+def test_gigabytes_are_installed_only_if_the_words_ask_for_them(headless, words, wanted):
+    assert headless._asks_for_torch(words) is wanted
 
 
 class PythonQtStream:

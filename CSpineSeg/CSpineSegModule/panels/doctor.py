@@ -69,9 +69,9 @@ class DoctorPanel(Panel):
 
         if self.check is not None:
             return
-        self.report = jobs.glance()
-        self.lacking = {size: install.missing(packages.SIZES[size]) for size in (packages.PROCESSOR, packages.GRAPHICS)}
+        self.report, self.lacking = jobs.glance(), None
         self.show()
+        self.lacking = {size: install.missing(packages.SIZES[size]) for size in (packages.PROCESSOR, packages.GRAPHICS)}
         self.ui.summaryLabel.text = _("Looking at what is installed ...")
         self.check = Check(python_slicer())
         self.timer.start()
