@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -67,3 +71,30 @@ class Progress:
 def ensure(progress: Progress | None) -> Progress:
     """`progress` itself, or a silent one."""
     return progress if progress is not None else Progress()
+
+
+def for_program() -> Progress:
+    """Progress for the program that started this process: an event a line as JSON on the standard error stream.
+
+    It is cancelled when the standard input is closed, so it also ends when that program dies, on every system.
+    """
+    return Progress(_print_event, _closed_input())
+
+
+def _print_event(event: Event) -> None:
+    line = {"stage": event.stage, "fraction": round(event.fraction, 4), "eta": event.eta, "message": event.message}
+    print(json.dumps(line, ensure_ascii=False), file=sys.stderr, flush=True)
+
+
+def _closed_input() -> Callable[[], bool]:
+    """A function that is true once the standard input was closed by whoever started this process."""
+    closed = threading.Event()
+
+    def watch() -> None:
+        # Not through sys.stdin: a thread that waits inside its buffer would stop the interpreter from ending.
+        while os.read(0, 4096):
+            pass
+        closed.set()
+
+    threading.Thread(target=watch, daemon=True, name="cspineseg-input").start()
+    return closed.is_set

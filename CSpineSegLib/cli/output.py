@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from ..progress import Event, Progress
+from ..progress import Event, Progress, for_program
 
 
 def print_json(content: Any) -> None:
@@ -69,7 +67,7 @@ def shown_progress(events: bool = False, quiet: bool = False) -> Iterator[Progre
     quiet : show nothing.
     """
     if events:
-        yield Progress(_print_event, _closed_input())
+        yield for_program()
     elif quiet:
         yield Progress()
     elif sys.stderr.isatty():
@@ -105,25 +103,6 @@ class _StageLines:
         if text != self._last:
             self._last = text
             print(f"{event.fraction:4.0%} {text}", file=sys.stderr, flush=True)
-
-
-def _print_event(event: Event) -> None:
-    line = {"stage": event.stage, "fraction": round(event.fraction, 4), "eta": event.eta, "message": event.message}
-    print(json.dumps(line, ensure_ascii=False), file=sys.stderr, flush=True)
-
-
-def _closed_input() -> Callable[[], bool]:
-    """A function that is true once the standard input was closed by whoever started this process."""
-    closed = threading.Event()
-
-    def watch() -> None:
-        # Not through sys.stdin: a thread that waits inside its buffer would stop the interpreter from ending.
-        while os.read(0, 4096):
-            pass
-        closed.set()
-
-    threading.Thread(target=watch, daemon=True, name="cspineseg-input").start()
-    return closed.is_set
 
 
 def print_warnings(sentences: Sequence[str], most: int = 5) -> None:

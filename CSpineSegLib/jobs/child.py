@@ -24,11 +24,12 @@ from ..progress import Event
 
 GRACE_SECONDS = 10.0
 PREFIX = "cspineseg: "
+COMMAND_LINE = "CSpineSegLib.cli"
 
 
-def command(arguments: Sequence[str], python: str | None = None) -> list[str]:
+def command(arguments: Sequence[str], python: str | None = None, program: str = COMMAND_LINE) -> list[str]:
     """The command line as a list of words for a new process; `python` is the running interpreter by default."""
-    return [python or sys.executable, "-m", "CSpineSegLib.cli", *arguments]
+    return [python or sys.executable, "-m", program, *arguments]
 
 
 def environment() -> dict[str, str]:
@@ -79,18 +80,19 @@ class ChildJob:
     ----------
     arguments : as on the command line, for instance ["segment", stem, "--dataset", folder].
     python : the interpreter; in Slicer that of `PythonSlicer`, by default the running one.
+    program : another module to run, which knows `--json` and `--events` too.
 
     Raises
     ------
     CSpineSegError : the interpreter cannot be started.
     """
 
-    def __init__(self, arguments: Sequence[str], python: str | None = None) -> None:
+    def __init__(self, arguments: Sequence[str], python: str | None = None, program: str = COMMAND_LINE) -> None:
         self._events: queue.Queue[Event] = queue.Queue()
         self._said: list[str] = []
         self._answer: list[str] = []
         self._cancelled = False
-        words = [*command(arguments, python), "--json", "--events"]
+        words = [*command(arguments, python, program), "--json", "--events"]
         self._process = _start(words, stdin=subprocess.PIPE, **own_group())
         self._readers = [
             threading.Thread(target=self._read_events, daemon=True),
@@ -186,10 +188,10 @@ def _start(words: list[str], **options: Any) -> subprocess.Popen:
 
 
 def start(words: list[str], **options: Any) -> subprocess.Popen:
-    """A process with pipes for its output; CSpineSegError if it cannot be started."""
+    """A process with pipes for its output, if nothing else is said; CSpineSegError if it cannot be started."""
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     try:
-        return subprocess.Popen(words, **pipes, **options)
+        return subprocess.Popen(words, **{**pipes, **options})
     except OSError as error:
         raise CSpineSegError(f"Python could not be started for the work ({error}); reinstall Slicer.") from error
 

@@ -86,13 +86,17 @@ def scan_predictions(folder: Path) -> set[str]:
     return {match["stem"] for match in map(_MASK.fullmatch, names) if match}
 
 
-def scan_qualities(folder: Path) -> dict[str, Path]:
-    """Exam stem -> the latest file with a model's predicted Dice; `folder` as for :func:`scan_predictions`."""
+def scan_qualities(folder: Path, only: str | None = None) -> dict[str, Path]:
+    """Exam stem -> the latest file with a model's predicted Dice; `folder` as for :func:`scan_predictions`.
+
+    only : leave out all exams but this one.
+    """
     found: dict[str, tuple[float, Path]] = {}
+    wanted = None if only is None else same_name(only)
     for model in _entries(folder):
         for entry in _entries(Path(model.path)):
             match = _QUALITY.fullmatch(same_name(entry.name))
-            if match:
+            if match and wanted in (None, match["stem"]):
                 # A prediction that is being renewed takes its quality away at any time.
                 with contextlib.suppress(FileNotFoundError):
                     latest = (entry.stat().st_mtime, Path(entry.path))

@@ -53,6 +53,15 @@ def table(dataset: Dataset) -> pandas.DataFrame:
     return frame.join(pandas.DataFrame(rows, columns=list(COLUMNS), index=frame.index).astype(COLUMNS))
 
 
+def state(exam: Exam) -> dict[str, Any]:
+    """The columns of `COLUMNS` for one exam, as plain values, None where unknown: what :func:`table` would say."""
+    loaded = (records.load(found, verify=False) for found in places.revisions_of(exam).values())
+    complete = [revision for revision in loaded if isinstance(revision, Revision)]
+    row = _row(complete, events.history(exam), bool(places.models_of(exam)))
+    qualities = places.scan_qualities(exam.processed / "predicted", exam.stem)
+    return {**row, "score": _score(qualities.get(places.same_name(exam.stem)))}
+
+
 def exams(dataset: Dataset, expression: str | None = None) -> list[Exam]:
     """The exams for which an expression over the columns of :func:`table` is true, in order; None: all.
 
