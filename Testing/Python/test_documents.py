@@ -79,6 +79,11 @@ def test_every_link_and_picture_leads_somewhere(document):
             assert anchor in Document(target).anchors(), link
 
 
+def test_pictures_are_small():
+    sizes = {path: path.stat().st_size for path in (ROOT / "Docs").rglob("*.png")}
+    assert sizes and max(sizes.values()) < 2**20 and sum(sizes.values()) < 6 * 2**20
+
+
 def test_what_leads_nowhere_is_found(tmp_path):
     page = Document(tmp_path / "page.md")
     page.path.write_text("# A head, line\n[a](b.md) ![c](d.png) `[no](link.md)`\n```\n[e](f)\n```\n", encoding="utf-8")
