@@ -15,6 +15,8 @@ DARK = {
     "PlaceholderText": "#9a9aa0", "Light": "#505055", "Midlight": "#454549", "Mid": "#5c5c61", "Dark": "#1a1a1c",
 }  # fmt: skip
 FAINT = "#7c7c82"
+# Letters of a combo box that have to be read in full; it may shorten what is longer.
+SHORT = 16
 
 
 def picture(widget: Any, path: Path, scale: float = 1.0, dark: bool = False, width: int | None = None) -> Path:
@@ -34,21 +36,36 @@ def picture(widget: Any, path: Path, scale: float = 1.0, dark: bool = False, wid
         image.setDevicePixelRatio(scale)
         image.fill(widget.palette().color(QtGui.QPalette.ColorRole.Window))
         widget.render(image, QtCore.QPoint())
-    # A form has few colours; a palette of them makes the file a third as large.
-    small = image.convertToFormat(QtGui.QImage.Format.Format_Indexed8, QtCore.Qt.ImageConversionFlag.ThresholdDither)
+    return _save(image, path)
+
+
+def _save(image: Any, path: Path) -> Path:
+    """Write a QImage with a palette of its own colours: a form has few, and the file is a third as large."""
+    from PIL import Image
+    from PySide6 import QtGui
+
+    plain = image.convertToFormat(QtGui.QImage.Format.Format_RGB888)
+    size = plain.width(), plain.height()
+    whole = Image.frombuffer("RGB", size, bytes(plain.constBits()), "raw", "RGB", plain.bytesPerLine(), 1)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # 0 is the strongest compression, and loses nothing.
-    if not small.save(str(path), "PNG", 0):
-        raise OSError(f"the picture {path} could not be written")
+    whole.quantize(128, Image.Quantize.MEDIANCUT, kmeans=4, dither=Image.Dither.NONE).save(path, optimize=True)
     return path
 
 
 def fitted(widget: Any, width: int | None = None) -> Any:
-    """Make a widget as wide as asked for, and as high as it then needs; returns its size in points."""
+    """Make a widget as wide as asked for, and as high as it then needs; returns its size in points.
+
+    A widget that lies in a form is made so by its window, and is as high as the form makes it.
+    """
     from PySide6 import QtWidgets
 
     width = width or widget.width()
     for _ in range(3):
+        if widget.parentWidget() is not None:
+            window = widget.window()
+            window.resize(window.width() + width - widget.width(), window.height())
+            QtWidgets.QApplication.processEvents()
+            continue
         layout = widget.layout()
         height = layout.totalHeightForWidth(width) if layout is not None and layout.hasHeightForWidth() else -1
         widget.resize(width, max(height, widget.sizeHint().height(), widget.minimumSizeHint().height()))
@@ -103,6 +120,7 @@ def cut(widget: Any) -> list[str]:
     from PySide6 import QtWidgets
 
     widget = getattr(widget, "wrapped", widget)
+    fitted(widget)
     found = []
     for child in widget.findChildren(QtWidgets.QWidget):
         if not child.isVisible() or not child.objectName() or child.objectName().startswith("qt_"):
@@ -127,6 +145,9 @@ def _wanted(child: Any) -> tuple[int, int] | None:
     if isinstance(child, QtWidgets.QPushButton | QtWidgets.QCheckBox | QtWidgets.QRadioButton):
         text = child.fontMetrics().horizontalAdvance(child.text().replace("&", ""))
         return text + 4, child.fontMetrics().height()
+    if isinstance(child, QtWidgets.QComboBox) and len(child.currentText()) < SHORT:
+        # With its frame and its arrow.
+        return child.fontMetrics().horizontalAdvance(child.currentText()) + 28, child.fontMetrics().height()
     if isinstance(child, QtWidgets.QAbstractSpinBox | QtWidgets.QLineEdit | QtWidgets.QComboBox):
         return 0, child.fontMetrics().height()
     return None

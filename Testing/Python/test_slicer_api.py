@@ -148,6 +148,7 @@ def test_a_line_that_nothing_needs_is_found():
         ('<widget class="QPushButton"/>', "has no name"),
         ('<widget class="QMagicButton" name="a"/>', "no such class"),
         ('<widget class="ctkCollapsibleButton" name="a"/>', "customwidgets"),
+        ("<tabstops><tabstop>x</tabstop></tabstops>", "tab stop"),
         ('<widget class="QLabel" name="a"><property name="buddy"><cstring>b</cstring></property></widget>', "'b'"),
         ('<widget class="QTableView" name="a"><property name="selectionMode"><enum>'
          "QAbstractItemView::SelectionMode::SingleSelection</enum></property></widget>", "leave the middle word out"),

@@ -312,7 +312,7 @@ def test_parameters_are_kept_in_the_node_with_their_types(parameters):
     assert (again.name, again.ahead) == ("é", 7)
 
 
-def test_widgets_and_parameters_follow_each_other_until_they_are_parted(parameters, form):
+def test_widgets_and_parameters_follow_each_other(parameters, form):
     values = parameters()
     ui = form(
         bound("QSpinBox", "spin", "ahead"),
@@ -321,6 +321,7 @@ def test_widgets_and_parameters_follow_each_other_until_they_are_parted(paramete
         bound("QComboBox", "combo", "side"),
     )
     tag = values.connectGui(ui)
+    assert tag is None, "Slicer returns none, so that nothing can be parted by it"
     assert (ui.spin.value, ui.edit.text, ui.combo.currentText) == (5, "x", "right")
     ui.spin.value, ui.check.checked, ui.combo.currentIndex = 9, True, 0
     assert (values.ahead, values.blind, values.side) == (9, True, "left")
@@ -329,7 +330,12 @@ def test_widgets_and_parameters_follow_each_other_until_they_are_parted(paramete
     assert ui.spin.maximum == 200, "Slicer takes the limits from WithinRange"
     values.disconnectGui(tag)
     ui.spin.value = 3
-    assert values.ahead == 9
+    assert values.ahead == 3
+    # As after each time that the module is shown again.
+    again = parameters()
+    again.connectGui(ui)
+    ui.spin.value = 11
+    assert values.ahead == again.ahead == 11
 
 
 def test_a_widget_for_a_parameter_that_does_not_exist_is_refused(parameters, form):

@@ -58,7 +58,6 @@ class qMRMLSegmentEditorWidget(QtWidgets.QWidget):
         self._scene = self._node = self._logic = None
         self._effect = ""
         self._segments = QtWidgets.QListWidget(self)
-        self._segments.setMaximumHeight(2 * self.fontMetrics().height() + 20)
         self._segments.setAccessibleName("Segments")
         self._buttons = QtWidgets.QWidget(self)
         QtWidgets.QGridLayout(self._buttons).setContentsMargins(0, 0, 0, 0)
@@ -224,9 +223,16 @@ class qMRMLSegmentEditorWidget(QtWidgets.QWidget):
 
     # What is seen
 
+    def changeEvent(self, event: QtCore.QEvent) -> None:
+        super().changeEvent(event)
+        # Qt sends one before this widget is made.
+        if event.type() == QtCore.QEvent.Type.FontChange and self.layout() is not None:
+            self.show_state()
+
     def show_state(self) -> None:
         """Draw the segments and the effects again."""
         self._segments.clear()
+        self._segments.setFixedHeight(2 * self.fontMetrics().height() + 20)
         node = self.segmentationNode()
         if node is not None and node.GetSegmentation() is not None:
             segmentation = node.GetSegmentation()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,20 +62,30 @@ def check(path: Path | str) -> list[str]:
     for element in root.iter("layout"):
         unknown = {field.get("name") for field in element.findall("property")} - LAYOUT
         wrong += [f"layout {element.get('name')!r}: no property {name!r}" for name in sorted(unknown)]
+    stops = [element.text for element in root.iter("tabstop")]
+    inside = named - {root.find("widget").get("name")}  # type: ignore[union-attr]
+    wrong += [f"tab stop {name!r}: no such widget in the form" for name in stops if name not in inside]
     wrong += [f"signal {element.findtext('signal')!r}: connect in Python" for element in root.iter("connection")]
     return wrong
 
 
+@cache
+def _known(kind: type) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Properties of a widget's class, and the names of its classes; kept, since PySide6 forgets it with a widget."""
+    meta = kind.staticMetaObject
+    return frozenset(meta.property(index).name() for index in range(meta.propertyCount())), class_names(kind)
+
+
 def _problems(field: Any, kind: type) -> list[str]:
     name = field.get("name")
-    meta = kind.staticMetaObject
+    properties, classes = _known(kind)
     values = [word for item in field if item.tag in ("enum", "set") for word in (item.text or "").split("|")]
     problems = [f"Qt 5.15 does not read {text}; leave the middle word out" for text in values if text.count("::") > 1]
     if field.get("stdset") == "0":
         return problems
-    if meta.indexOfProperty(name) < 0:
+    if name not in properties:
         return [*problems, f"no property {name!r}"]
-    if not any(api.listed(f"{module_of(owner)}.{owner}.{name}") for owner in class_names(meta)):
+    if not any(api.listed(f"{module_of(owner)}.{owner}.{name}") for owner in classes):
         problems.append(str(api.missing(f"{module_of(kind.__name__)}.{kind.__name__}.{name}")))
     return problems
 

@@ -1,7 +1,8 @@
 """slicer.parameterNodeWrapper for the simple types: values in a real node, bound to widgets both ways.
 
 As in Slicer, a widget is bound if it has the dynamic property SlicerParameterName, an integer without WithinRange opens
-its spin box to any number, and a combo box needs a Choice; see Slicer's Base/Python/slicer/parameterNodeWrapper.
+its spin box to any number, a combo box needs a Choice, and connectGui returns no tag, so that disconnectGui does
+nothing and what is bound stays bound; see Slicer's Base/Python/slicer/parameterNodeWrapper.
 """
 
 from __future__ import annotations
@@ -111,6 +112,10 @@ class _Binding:
         return self._choices[value] if self._choices else value
 
     def write(self, value: Any) -> None:
+        import shiboken6
+
+        if not shiboken6.isValid(self._widget.wrapped):
+            return
         setattr(self._widget, self._property, self._choices.index(value) if self._choices else value)
 
     def connect(self, function: Any) -> None:
@@ -142,7 +147,7 @@ def parameterNodeWrapper(owner: type) -> type:
             finally:
                 self._showing = False
 
-    def connectGui(self: Any, gui: Any) -> int:
+    def connectGui(self: Any, gui: Any) -> None:
         from PySide6 import QtWidgets
 
         widgets = (
@@ -168,9 +173,8 @@ def parameterNodeWrapper(owner: type) -> type:
 
             binding.connect(changed)
         self.parameterNode.AddObserver("ModifiedEvent", lambda caller, event: show(self))
-        return tag
 
-    def disconnectGui(self: Any, tag: int) -> None:
+    def disconnectGui(self: Any, tag: int | None) -> None:
         for binding in self._bindings.pop(tag, {}).values():
             binding.disconnect()
 

@@ -34,6 +34,9 @@ NEWER = {
 # Properties that a person who knows PySide6 writes and that PythonQt gives as something else.
 AVOIDED = {"QComboBox": {"currentData"}, "QTextEdit": {"toPlainText"}, "QPlainTextEdit": {"toPlainText"}}
 
+# Values that are the same on both sides; asked first, because tables have ten thousands of cells.
+PLAIN = frozenset({type(None), bool, int, float, str})
+
 
 class Strict:
     """Only the given names exist; others cannot be read or set."""
@@ -86,6 +89,8 @@ class Listed:
 
 def wrap(value: Any) -> Any:
     """What Qt gives, as PythonQt shows it."""
+    if type(value) in PLAIN:
+        return value
     from PySide6 import QtCore
 
     if isinstance(value, QtCore.QObject):
@@ -101,6 +106,8 @@ def wrap(value: Any) -> Any:
 
 def unwrap(value: Any) -> Any:
     """What the module gives, as PySide6 takes it."""
+    if type(value) in PLAIN:
+        return value
     if isinstance(value, StrictObject | StrictValue | StrictClass):
         return value.wrapped
     if isinstance(value, list | tuple):
@@ -123,6 +130,8 @@ class StrictMethod:
 
 def _receiver(value: Any) -> Any:
     """A function that is given to Qt, to be called by it, for instance by QTimer.singleShot."""
+    if type(value) in PLAIN:
+        return value
     return _relay(value) if isinstance(value, FunctionType | MethodType | StrictMethod | partial) else value
 
 
@@ -192,13 +201,13 @@ class StrictSignal:
         self._signal.emit(*(unwrap(argument) for argument in arguments))
 
 
-def class_names(meta: Any) -> tuple[str, ...]:
-    """A meta-object's class and those that it inherits, the nearest first."""
-    found = []
-    while meta is not None:
-        found.append(meta.className())
-        meta = meta.superClass()
-    return tuple(found)
+@cache
+def class_names(kind: type) -> tuple[str, ...]:
+    """The names of a class of QObjects and of those that it inherits, the nearest first.
+
+    Not by QMetaObject.superClass: what that gives is gone with the object that was asked, for all who hold it.
+    """
+    return tuple(owner.__name__ for owner in kind.__mro__ if hasattr(owner, "staticMetaObject"))
 
 
 def module_of(name: str) -> str:
@@ -229,7 +238,7 @@ class StrictObject:
             raise AttributeError(name)
         wrapped = self.wrapped
         meta = wrapped.metaObject()
-        classes = class_names(meta)
+        classes = class_names(type(self.wrapped))
         if _refused(classes, name):
             raise AttributeError(f"{classes[0]} has no {name!r} in Slicer's Qt 5.15, or PythonQt gives something else")
         if meta.indexOfProperty(name) >= 0:
@@ -243,7 +252,7 @@ class StrictObject:
 
     def __setattr__(self, name: str, value: Any) -> None:
         meta = self.wrapped.metaObject()
-        classes = class_names(meta)
+        classes = class_names(type(self.wrapped))
         index = meta.indexOfProperty(name)
         if index < 0 or not meta.property(index).isWritable() or _refused(classes, name):
             raise AttributeError(f"{classes[0]} has no property {name!r} that can be set")
@@ -295,7 +304,7 @@ def _kinds(owner: str, count: int, meta: Any) -> dict[str, str]:
 def knows(kind: type, name: str) -> bool:
     """True if a StrictObject of a class has a name."""
     meta = kind.staticMetaObject  # type: ignore[attr-defined]
-    classes = class_names(meta)
+    classes = class_names(kind)
     if _refused(classes, name):
         return False
     return meta.indexOfProperty(name) >= 0 or _kind(meta, name) is not None or _listed(classes, name)

@@ -19,7 +19,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
         self.setChecked(True)
         self.setSizePolicy(QtWidgets.QSizePolicy.Policy.Minimum, QtWidgets.QSizePolicy.Policy.Preferred)
         self.setFocusPolicy(QtCore.Qt.FocusPolicy.StrongFocus)
-        self.setContentsMargins(0, self._heading(), 0, 0)
+        self._make_room()
         self.toggled.connect(self._fold)
 
     def _get_collapsed(self) -> bool:
@@ -33,6 +33,17 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
     def _heading(self) -> int:
         return self.fontMetrics().height() + 10
 
+    def _make_room(self) -> None:
+        """Leave room for the heading, which grows with the letters."""
+        self.setContentsMargins(0, self._heading(), 0, 0)
+        self.setMaximumHeight(16777215 if self.isChecked() else self._heading())
+        self.updateGeometry()
+
+    def changeEvent(self, event: QtCore.QEvent) -> None:
+        super().changeEvent(event)
+        if event.type() == QtCore.QEvent.Type.FontChange:
+            self._make_room()
+
     def _contents(self) -> list[QtWidgets.QWidget]:
         return [child for child in self.children() if isinstance(child, QtWidgets.QWidget) and not child.isWindow()]
 
@@ -45,8 +56,7 @@ class ctkCollapsibleButton(QtWidgets.QAbstractButton):
                 child.setProperty(WANTED, not child.isHidden())
                 child.hide()
         self._busy = False
-        self.setMaximumHeight(16777215 if opened else self._heading())
-        self.updateGeometry()
+        self._make_room()
         self.contentsCollapsed.emit(not opened)
 
     def childEvent(self, event: QtCore.QChildEvent) -> None:

@@ -1,0 +1,82 @@
+"""Every panel is drawn as a user sees it: at 100 % and 200 %, in a dark palette, empty and with an exam.
+
+The pictures go to the folder that CSPINESEG_PICTURES names, for the documents, or else to one of pytest's.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+
+import pytest
+from module_person import person, python_slicer  # noqa: F401  (fixtures)
+from module_pictures import colours, cut, larger_text, picture
+from slicer_standins import slicer_app  # noqa: F401  (fixture)
+
+PANELS = ("dataset", "segment", "correct", "check", "doctor")
+WIDTH = 520
+# Kilobytes: they are kept in the repository with all their former versions.
+LARGEST = 100
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Where the pictures go."""
+    return Path(os.environ.get("CSPINESEG_PICTURES") or tmp_path / "pictures")
+
+
+def draw(person, folder, state):  # noqa: F811
+    """All panels in a state, each at both scales and dark; returns the pictures."""
+    made = []
+    for name in PANELS:
+        panel = person.part(f"{name}Panel")
+        for style, scale, dark in (("", 1.0, False), ("_200", 2.0, False), ("_dark", 1.0, True)):
+            made.append(picture(panel, folder / f"{name}_{state}{style}.png", scale, dark, WIDTH))
+    return made
+
+
+def check(pictures):
+    for path in pictures:
+        assert colours(path) > 5, f"{path.name} shows nothing"
+        assert path.stat().st_size < 1000 * LARGEST, path.name
+
+
+def unfold(person):  # noqa: F811
+    person.unfold(*(f"{name}Panel" for name in PANELS))
+
+
+def test_empty_panels_say_what_to_do_and_nothing_is_cut(person, folder):  # noqa: F811
+    unfold(person)
+    check(draw(person, folder, "empty"))
+    assert cut(person.parent) == []
+    assert person.parent.minimumSizeHint().width() <= WIDTH, "Slicer's module panel is no wider at first"
+    with larger_text(1.5):
+        assert cut(person.parent) == []
+
+
+def test_panels_with_an_exam_are_whole_in_every_size(person, folder, slicer_app):  # noqa: F811
+    unfold(person)
+    session = person.open()
+    person.paint()
+    person.type("searchEdit", "")
+    assert person.wait(lambda: person.rows("figuresView") != [], 20)
+    person.click("differenceCheck")
+    # No path of this computer belongs in a picture.
+    person.part("folderEdit").text = str(Path("CSpineSeg") / "sample")
+    check(draw(person, folder, "open"))
+    check([picture(person.parent, folder / "form.png", 1.0, False, WIDTH)])
+    assert cut(person.parent) == []
+    with larger_text(1.5):
+        assert cut(person.parent) == []
+    assert slicer_app.errors == [] and person.logic.session is session
+
+
+def test_a_text_that_does_not_fit_is_found(person):  # noqa: F811
+    from PySide6 import QtWidgets
+
+    button = person.part("openButton").wrapped
+    assert cut(person.parent) == []
+    button.setMaximumWidth(12)
+    QtWidgets.QApplication.processEvents()
+    assert [line.split(":")[0] for line in cut(person.parent)] == ["openButton"]
