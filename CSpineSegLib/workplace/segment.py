@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..progress import Event
     from ..review.revisions import Revision
     from ..session import Session
+    from ..volume import Volume
     from .desk import Workplace
 
 LOG_LINES = 2000
@@ -51,6 +52,7 @@ class Segmenting:
         self._exam: Exam | None = None
         self._stage = ""
         self._result: tuple[Exam, str] | None = None
+        self._former: Volume | None = None
 
     @property
     def model_name(self) -> str:
@@ -182,14 +184,36 @@ class Segmenting:
         if not self.has_result():
             raise CSpineSegError("There is no new segmentation of the open exam.")
         exam, model = self._result
-        blind = self._workplace.need_session().blind
+        blind, former = self._workplace.need_session().blind, self._workplace.mask()
         drawn = self._workplace.save_changes()
         # Whether or not it can be opened: the exam can be segmented again.
         self._result = None
-        return self._workplace.open_exam(exam, model, blind=blind), drawn
+        session = self._workplace.open_exam(exam, model, blind=blind)
+        self._former = former
+        return session, drawn
+
+    def save_undo_state(self, save: Callable[[], None]) -> None:
+        """Let an editor that holds the result just opened go back by Undo to what was there before.
+
+        Parameters
+        ----------
+        save : saves the editor's undo state; called while the former voxels stand in the open segmentation.
+        """
+        from .. import scene
+
+        former, self._former = self._former, None
+        if former is None:
+            return
+        session, found = self._workplace.need_session(), self._workplace.mask()
+        try:
+            scene.replace_voxels(session.context, session.case, former)
+            save()
+        finally:
+            scene.replace_voxels(session.context, session.case, found)
 
     def was_opened(self, session: Session) -> None:
         """An exam was opened: a result that is shown by that no longer waits to be."""
+        self._former = None
         shown = session.start.model if session.start is not None and session.start.kind == "predicted" else None
         if self._result is not None and same(session.exam, self._result[0]) and shown == self._result[1]:
             self._result = None

@@ -152,6 +152,12 @@ def test_a_result_waits_while_someone_draws_and_opening_it_keeps_what_was_drawn(
     assert np.array_equal(volume.read_mask(kept.mask).array, drawn)
     assert "kept as revision 1" in unfolded.status
     assert unfolded.read("applyButton") == "Segment"
+    opened = result.mask().array.copy()
+    assert not unfolded.logic.is_changed()
+    unfolded.part("segmentEditor").undo()
+    assert np.array_equal(result.mask().array, drawn), "Undo leads back to what was drawn"
+    unfolded.part("segmentEditor").redo()
+    assert np.array_equal(result.mask().array, opened)
 
 
 def test_a_result_waits_while_another_module_is_shown(unfolded):
@@ -288,7 +294,7 @@ def test_model_and_device_are_in_words_and_kept_in_the_scene(unfolded):
         "modelLabel"
     )
     assert unfolded.read("deviceCombo").startswith("Automatic: ")
-    unfolded.choose("deviceCombo", "Processor")
+    unfolded.part("deviceCombo").currentIndex = 1
     assert unfolded.widget.parameters.device == "cpu" and unfolded.logic.segmenting.device == "cpu"
     assert "Runs on the processor" in unfolded.read("deviceLabel")
     unfolded.leave()

@@ -127,6 +127,30 @@ def test_what_was_drawn_is_kept_when_a_result_opens_and_opening_the_exam_again_c
     assert np.array_equal(workplace.open_exam(exam).mask().array, expected)
 
 
+def test_undo_leads_from_a_result_back_to_what_was_there_before(workplace):
+    from CSpineSegLib import scene
+
+    workplace.open_exam(workplace.exams()[0])
+    workplace.segmenting.start()
+    drawn = draw(workplace)
+    workplace.segmenting.finish()
+    session, _ = workplace.segmenting.open_result()
+    found, seen = session.mask().array.copy(), []
+    editor = scene.Editor(session.context, session.case)
+    workplace.segmenting.save_undo_state(
+        lambda: seen.append(session.mask().array.copy()) or editor._logic.SaveStateForUndo()
+    )
+    assert np.array_equal(seen[0], drawn) and np.array_equal(session.mask().array, found)
+    assert not workplace.is_changed()
+    editor.undo()
+    assert np.array_equal(session.mask().array, drawn) and workplace.is_changed()
+    editor.redo()
+    assert np.array_equal(session.mask().array, found) and not workplace.is_changed()
+    workplace.segmenting.save_undo_state(lambda: seen.append(None))
+    assert len(seen) == 1, "there is nothing to go back to any more"
+    editor.close()
+
+
 def test_a_result_is_offered_for_its_own_exam_and_dataset_only_and_not_twice(workplace, tmp_path):
     first, second = workplace.exams()[:2]
     workplace.open_exam(first)

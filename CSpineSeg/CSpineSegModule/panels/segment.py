@@ -209,6 +209,7 @@ class SegmentPanel(Panel):
     def openResult(self, *sentences):
         session, kept = self.segmenting.open_result()
         self.shell.present(session, *sentences, *handling.describe_kept(kept))
+        self.segmenting.save_undo_state(self.shell.panels["correct"].save_undo_state)
 
     # The next exams
 
