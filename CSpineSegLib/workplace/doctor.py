@@ -43,6 +43,11 @@ def rows(report: dict[str, Any], problems: Sequence[str] = ()) -> list[Row]:
     ]
 
 
+def urgent_first(found: Iterable[Row]) -> list[Row]:
+    """The rows in which there is something to do before the others."""
+    return sorted(found, key=lambda row: (BAD, NOTE, GOOD).index(row.level))
+
+
 def summary(found: Iterable[Row]) -> str:
     """One sentence on all rows."""
     levels = [row.level for row in found]

@@ -156,6 +156,11 @@ def test_what_is_missing_is_bad_and_says_how_much_it_is():
     assert "1 thing is missing" in doctor.summary(doctor.rows(made(**{**SMALL, "pandas": None})))
 
 
+def test_what_is_to_be_done_comes_first():
+    rows = doctor.urgent_first(doctor.rows(made(CARD, nibabel="5", pandas="2")))
+    assert [rows[0].what, rows[1].what, rows[2].what] == ["openvino", "torch (PyTorch)", "CSpineSeg"]
+
+
 def test_a_card_without_torch_is_a_remark_with_the_size_of_the_download():
     found = row(made(CARD, **SMALL), "torch")
     assert (

@@ -96,9 +96,10 @@ class DoctorPanel(Panel):
         """Fill the table from the report."""
         rows = doctor.rows(self.report, self.problems())
         self.ui.summaryLabel.text = doctor.summary(rows)
-        head = "".join(f"<th align='left'>{title}</th>" for title in (_("What"), _("State"), _("What to do")))
+        titles = ((_("What"), 24), (_("State"), 38), (_("What to do"), 38))
+        head = "".join(f"<th align='left' width='{width}%'>{title}</th>" for title, width in titles)
         lines = [f"<tr>{head}</tr>"]
-        for row in rows:
+        for row in doctor.urgent_first(rows):
             what = f"{doctor.MARKS[row.level]}&nbsp;{html.escape(row.what)}"
             what = what if row.level == doctor.GOOD else f"<b>{what}</b>"
             cells = (what, html.escape(row.state), html.escape(row.advice))
