@@ -15,8 +15,9 @@ from .context import Context, require_main_thread
 from .segmentation import add_segmentation_node, fitted
 
 PATIENT_ATTRIBUTE = "CSpineSeg.PatientID"
-# Fat and fluid are a few very bright voxels in T2; the window that shows bone and disc ends below them.
-WINDOW_PERCENTILES = (1.0, 99.5)
+# In T2, fat and fluid are the brightest few percent of a neck; a window that ends within them shows bodies and discs,
+# which are dark, and still tells the cord from the fluid around it.
+WINDOW_PERCENTILES = (1.0, 98.0)
 _ENOUGH = 500_000
 
 
