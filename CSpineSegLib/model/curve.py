@@ -43,6 +43,10 @@ class Curve:
     start: float
     stop: float
 
+    def at(self, along: float) -> np.ndarray:
+        """(3,) mm along the axes of the array: the point of the line that is `along` mm from its upper end."""
+        return np.array([np.interp(along, self.along, line) for line in (self.side, self.height, self.depth)])
+
     def place(self, points: np.ndarray) -> np.ndarray:
         """Where points lie relative to the line.
 

@@ -18,6 +18,8 @@ _SHORTEST = {_GAP: 3.0, BODY: 4.0, DISC: 1.5}
 # mm from the line: the core tells the order, the tube holds whole vertebrae, those of a large lumbar spine too.
 _CORE_SIDE, _CORE_DEPTH, _TUBE_SIDE, _TUBE_DEPTH = 6.0, 5.0, 26.0, 22.0
 _LEAST_FILLED = 0.25
+# mm of the first run that lie above the upper end of the line.
+BEFORE = 4.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +33,7 @@ class Order:
     depths : mm from front to back of each body.
     on_line : share of the mask that lies about the line.
     discs : discs between two bodies.
+    line : the line; the runs begin :data:`BEFORE` above its start.
     """
 
     runs: tuple[tuple[int, float], ...]
@@ -38,6 +41,7 @@ class Order:
     depths: np.ndarray
     on_line: float
     discs: int
+    line: curve.Curve
 
 
 def along(labels: np.ndarray, spacing: Sequence[float]) -> Order | None:
@@ -54,7 +58,7 @@ def along(labels: np.ndarray, spacing: Sequence[float]) -> Order | None:
     tube &= (places[:, 0] >= line.start - 3.0) & (places[:, 0] <= line.stop + 3.0)
     side = max(_CORE_SIDE, 1.01 * spacing[0])
     core = tube & (np.abs(places[:, 1]) <= side)
-    position = places[:, 0] - line.start + 4.0
+    position = places[:, 0] - line.start + BEFORE
     length = int(np.ceil(line.stop - line.start)) + 8
     runs = _runs(position, values, core & (np.abs(places[:, 2]) <= _CORE_DEPTH), length, float(spacing[1]))
     between = [
@@ -73,6 +77,7 @@ def along(labels: np.ndarray, spacing: Sequence[float]) -> Order | None:
         np.array(depths, float),
         float(np.count_nonzero(tube) / len(points)),
         len(between),
+        line,
     )
 
 

@@ -79,7 +79,7 @@ def clean(
     low = np.array([part.start for part in box])
     filled = [_entry(*hole, low, spacing, place) for hole in _fill(labels[box], spacing)]
     removed, notes = [], []
-    parts, count = _components(labels[box] > 0, spacing)
+    parts, count = components(labels[box] > 0, spacing)
     if count > 1:
         for index, distance in _specks(parts, count, spacing, notes):
             values = labels[box][tuple(index.T)]
@@ -99,8 +99,11 @@ def clean(
     return Cleaned(labels, removed, filled, notes)
 
 
-def _components(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, int]:
-    """Connected parts of a mask, (n, rows, columns) int32, and their number."""
+def components(mask: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, int]:
+    """Connected parts of a mask (n, rows, columns), int32, and their number: 0 outside, 1, 2, ... in the parts.
+
+    Parts touch by faces, edges or corners; across thick slices, only where one lies on the other.
+    """
     neighbours = np.ones((3, 3, 3), bool)
     if spacing[0] > _THICK:
         neighbours[[0, 2]] = False

@@ -14,27 +14,39 @@ except ImportError as error:
         'install it with: pip install slicer-core.'
     ) from error
 
+from . import overlays, views
 from .adoption import adopt_segmentation
 from .case import Case, close_case, load_case
 from .context import Context
 from .editing import Editor
+from .guard import Guard, Watch, editor_node, replace_voxels, watch_views
 from .pictures import picture, slice_picture, surface_picture
-from .reading import read_segmentation
+from .reading import read_segmentation, stamp
 from .storage import load_with_slicer, open_scene, save_scene, save_segmentation
+from .tables import show_table
 
 __all__ = [
     "Case",
     "Context",
     "Editor",
+    "Guard",
+    "Watch",
     "adopt_segmentation",
     "close_case",
+    "editor_node",
     "load_case",
     "load_with_slicer",
     "open_scene",
+    "overlays",
     "picture",
     "read_segmentation",
+    "replace_voxels",
     "save_scene",
     "save_segmentation",
+    "show_table",
     "slice_picture",
+    "stamp",
     "surface_picture",
+    "views",
+    "watch_views",
 ]

@@ -80,3 +80,22 @@ def loaded(context, source=None, mask=None, name="593973-000123_Study-MR-1_Serie
 
 def labels(context, case, **options):
     return scene.read_segmentation(context, case.segmentation_node, case.image, **options)
+
+
+def slice_pixels(context, node) -> np.ndarray:
+    """(height, width, 3) uint8, the top row first: what Slicer's own pipeline shows in a view, without segments."""
+    from vtkmodules.util import numpy_support
+
+    logic = slicer.vtkMRMLSliceLogic()
+    logic.SetMRMLApplicationLogic(context.application)
+    logic.SetMRMLScene(context.scene)
+    logic.SetSliceNode(node)
+    logic.UpdatePipeline()
+    producer = logic.GetImageDataConnection().GetProducer()
+    producer.Update()
+    shown = producer.GetOutputDataObject(0)
+    width, height, _ = shown.GetDimensions()
+    flat = numpy_support.vtk_to_numpy(shown.GetPointData().GetScalars())
+    picture = flat.reshape(height, width, -1)[::-1, :, :3].copy()
+    logic.SetMRMLScene(None)
+    return picture
