@@ -6,7 +6,6 @@ The pictures go to the folder that CSPINESEG_PICTURES names, for the documents, 
 from __future__ import annotations
 
 import os
-import platform
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,8 @@ from slicer_standins import slicer_app  # noqa: F401  (fixture)
 
 PANELS = ("dataset", "segment", "correct", "check", "doctor")
 WIDTH = 520
+# Scale, and whether it is dark.
+STYLES = {"": (1.0, False), "_200": (2.0, False), "_dark": (1.0, True)}
 # Kilobytes: they are kept in the repository with all their former versions.
 LARGEST = 100
 
@@ -26,14 +27,13 @@ def folder(tmp_path) -> Path:
     return Path(os.environ.get("CSPINESEG_PICTURES") or tmp_path / "pictures")
 
 
-def draw(person, folder, state):  # noqa: F811
-    """All panels in a state, each at both scales and dark; returns the pictures."""
-    made = []
-    for name in PANELS:
-        panel = person.part(f"{name}Panel")
-        for style, scale, dark in (("", 1.0, False), ("_200", 2.0, False), ("_dark", 1.0, True)):
-            made.append(picture(panel, folder / f"{name}_{state}{style}.png", scale, dark, WIDTH))
-    return made
+def draw(person, folder, state="", styles=tuple(STYLES)):  # noqa: F811
+    """All panels as they are, in some styles; returns the pictures."""
+    return [
+        picture(person.part(f"{name}Panel"), folder / f"{name}{state}{style}.png", *STYLES[style], WIDTH)
+        for name in PANELS
+        for style in styles
+    ]
 
 
 def check(pictures):
@@ -48,7 +48,7 @@ def unfold(person):  # noqa: F811
 
 def test_empty_panels_say_what_to_do_and_nothing_is_cut(person, folder):  # noqa: F811
     unfold(person)
-    check(draw(person, folder, "empty"))
+    check(draw(person, folder, "_empty", ("",)))
     assert cut(person.parent) == []
     assert person.parent.minimumSizeHint().width() <= WIDTH, "Slicer's module panel is no wider at first"
     with larger_text(1.5):
@@ -57,14 +57,19 @@ def test_empty_panels_say_what_to_do_and_nothing_is_cut(person, folder):  # noqa
 
 def test_panels_with_an_exam_are_whole_in_every_size(person, folder, slicer_app):  # noqa: F811
     unfold(person)
+    person.type("annotatorEdit", "reader one")
     session = person.open()
     person.paint()
     person.type("searchEdit", "")
     assert person.wait(lambda: person.rows("figuresView") != [], 20)
     person.click("differenceCheck")
-    # No path of this computer belongs in a picture.
+    assert person.wait(lambda: person.can("checkButton"), 120), "the doctor has looked"
+    # The pictures are of nobody's computer.
+    doctor = person.widget.panels["doctor"]
+    doctor.report["system"] = "Linux 6.8 x86_64"
+    doctor.show()
     person.part("folderEdit").text = str(Path("CSpineSeg") / "sample")
-    check(draw(person, folder, "open"))
+    check(draw(person, folder))
     check([picture(person.parent, folder / "form.png", 1.0, False, WIDTH)])
     assert cut(person.parent) == []
     with larger_text(1.5):
