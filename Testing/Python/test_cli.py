@@ -289,7 +289,8 @@ def test_doctor_reports_packages_models_and_counts(said, sample_dataset):
     assert report["dataset"]["exams"] == len(sample_dataset)
     assert report["packages"]["segmentation on a GPU, training"]["torch"].startswith("2.")
     assert len(report["models"][0]["sha256"]) == 64
-    assert report["missing"] == []
+    assert report["missing"] == [] and report["broken"] == {}
+    assert {"cards", "problem"} == {*report["graphics"]}
 
 
 def test_cuda_is_refused_where_there_is_none(said, sample_dataset):
