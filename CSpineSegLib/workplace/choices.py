@@ -85,7 +85,7 @@ def _processor() -> Choice:
     threads = running.threads()
     cores = f"{threads} core{'s' if threads != 1 else ''}"
     if find_spec("openvino") is not None:
-        engine, words = "OpenVINO", "Runs on the processor with OpenVINO; models without its form run with PyTorch."
+        engine, words = "OpenVINO", "Runs on the processor with OpenVINO; some imported models need PyTorch."
     elif find_spec("torch") is not None:
         engine, words = "PyTorch", "Runs on the processor with PyTorch; OpenVINO, which is not installed, is faster."
     else:

@@ -58,6 +58,7 @@ class SegmentPanel(Panel):
         self.ui.aheadButton.text = _("Stop") if self.segmenting.ahead.is_running else _("Start")
         self.ui.aheadButton.enabled = self.segmenting.ahead.is_running or self.workplace.dataset is not None
         self.ui.aheadLabel.text = self.describeAhead()
+        self.ui.aheadLabel.visible = bool(self.ui.aheadLabel.text)
         self.showLog()
 
     def cleanup(self):
