@@ -127,7 +127,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def ensure_installed(self, segmentation=False):
         """Offer to install what is missing; CSpineSegError if the user declines."""
-        install.ensure(segmentation=segmentation)
+        card = self.parameters is not None and self.parameters.device in ("cuda", "mps")
+        install.ensure(segmentation=segmentation, torch=segmentation and card)
 
     def open(self, exam, model=None, blind=None):
         """Open an exam; True if it was, False if the user rather stays with the changes of the open one."""

@@ -21,7 +21,7 @@ def open_and_accept(test: Any, logic: Any) -> None:
     """
     missing = [name for name in ("nibabel", "pandas") if install.installed(name) is None]
     if missing:
-        test.skipTest(f"{' and '.join(missing)} not installed: press Find in the module once, which offers to install")
+        test.skipTest(f"{' and '.join(missing)} not installed: open the module's Doctor panel, which offers to install")
 
     with tempfile.TemporaryDirectory(prefix="cspineseg-") as folder:
         _open_and_accept(test, logic, Path(folder))
