@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from CSpineSegLib import model, resources, volume
-from CSpineSegLib.errors import Cancelled, ModelError
+from CSpineSegLib.errors import Cancelled, GraphicsMemoryError, ModelError
 from CSpineSegLib.model import engine, networks, preprocess, running
 from CSpineSegLib.progress import Progress
 
@@ -243,8 +243,13 @@ def test_memory_that_does_not_suffice_makes_batches_smaller_and_is_said(error):
         "8 slices at once; went on with 4.",
         "4 slices at once; went on with 2.",
     ]
-    with pytest.raises(ModelError, match="not enough memory for one slice of 16 x 16"):
+    with pytest.raises(ModelError, match="not enough memory for one slice of 16 x 16") as caught:
         list(running.segment(hungry(0, error), slices, 8, batch=8))
+    assert type(caught.value) is ModelError
+    card = hungry(0, error)
+    card.device, card.release = "cuda", lambda: None
+    with pytest.raises(GraphicsMemoryError, match="The device cuda"):
+        list(running.segment(card, slices, 8, batch=8))
 
 
 def test_other_failures_are_not_taken_for_missing_memory():

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from CSpineSegLib.errors import Cancelled, ModelError
+from CSpineSegLib.errors import Cancelled, GraphicsMemoryError, ModelError
 from CSpineSegLib.model.nnunet import windows
 from CSpineSegLib.model.nnunet.windows import OutOfMemory, Windows
 
@@ -135,11 +135,13 @@ def test_batches_that_do_not_fit_are_halved_and_told():
 
 def test_without_memory_for_a_single_window_the_error_says_what_to_do():
     runner = Fake((32, 48), batch=2, memory=0)
-    with pytest.raises(OutOfMemory, match="not enough memory for a window of 32 x 48 voxels; close other programs"):
+    with pytest.raises(OutOfMemory, match="for a window of 32 x 48 voxels; close other programs") as caught:
         Windows((5, 40, 50), (32, 48)).logits(runner, drawn((5, 40, 50)))
+    assert not isinstance(caught.value, GraphicsMemoryError)
     runner.device = "cuda"
-    with pytest.raises(OutOfMemory, match="--device cpu"):
+    with pytest.raises(OutOfMemory, match="--device cpu") as caught:
         Windows((5, 40, 50), (32, 48)).logits(runner, drawn((5, 40, 50)))
+    assert isinstance(caught.value, GraphicsMemoryError)
 
 
 @pytest.mark.parametrize("scale", [1e6, np.nan])

@@ -13,7 +13,16 @@ import pytest
 from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
 
 from CSpineSegLib import jobs
-from CSpineSegLib.errors import Cancelled, GeometryError, InputError, ModelError, Refused, WriteError
+from CSpineSegLib.errors import (
+    Cancelled,
+    GeometryError,
+    GraphicsMemoryError,
+    InputError,
+    ModelError,
+    OrientationError,
+    Refused,
+    WriteError,
+)
 from CSpineSegLib.jobs.worker import memory, process, protocol
 from CSpineSegLib.jobs.worker.server import Server
 from CSpineSegLib.model.plausibility import NotCervicalError
@@ -69,6 +78,8 @@ def line(**fields: object) -> bytes:
         (line(id=1, command="status", protocol=True), 1, "Protocol True"),
         (line(id="é", command="status", colour=1), "é", "no field 'colour'; it has none"),
         (line(id=1, command="load"), 1, "needs the field 'model'"),
+        (line(id=1, command="import"), 1, "needs the field 'source'"),
+        (line(id=1, command="import", source="a.zip", orientation=["PSR"]), 1, "'orientation' cannot be"),
         (line(id=1, command="load", model=3), 1, "'model' cannot be 3"),
         (line(id=1, command="segment", model="m"), 1, "either an 'exam'"),
         (line(id=1, command="segment", model="m", image="a"), 1, "either an 'exam'"),
@@ -114,7 +125,9 @@ def test_lines_come_whole_whatever_the_pieces_and_one_that_is_too_long_is_thrown
         assert list(protocol.lines(lambda pieces=pieces: next(pieces), longest=20)) == expected
 
 
-@pytest.mark.parametrize("error", [InputError, GeometryError, ModelError, WriteError])
+@pytest.mark.parametrize(
+    "error", [InputError, GeometryError, ModelError, GraphicsMemoryError, OrientationError, WriteError]
+)
 def test_an_error_comes_out_as_it_went_in(error):
     said = {"type": "error", **json.loads(protocol.encode(protocol.failure(error("x is wrong; do y."))))}
     back = protocol.error_of(said)
