@@ -248,16 +248,17 @@ def _words(text: Callable[[Row], str]) -> tuple[bool, Callable[[Row], str], Call
     return False, text, lambda row: text(row) or None
 
 
+# First what a reviewer chooses by: a panel is narrow.
 COLUMNS = (
     Column("patient", *_words(lambda row: row.exam.patient_id or row.exam.stem)),
+    Column("status", *_words(lambda row: row.status)),
+    Column("score", True, lambda row: "" if row.score is None else f"{row.score:.2f}", lambda row: row.score),
+    Column("source", *_words(lambda row: row.exam.source)),
     Column("study", False, _study, _study_order),
     Column("age", True, _age, _age_order),
     Column("sex", *_words(lambda row: value(row, "sex"))),
-    Column("scanner", *_words(_scanner)),
     Column("field", True, lambda row: f"{value(row, 'field')} T" if value(row, "field") else "", _strength_order),
-    Column("source", *_words(lambda row: row.exam.source)),
-    Column("status", *_words(lambda row: row.status)),
-    Column("score", True, lambda row: "" if row.score is None else f"{row.score:.2f}", lambda row: row.score),
+    Column("scanner", *_words(_scanner)),
     Column("annotator", *_words(lambda row: row.annotator or "")),
     Column("change", False, _changed, lambda row: row.last_change),
 )

@@ -183,7 +183,7 @@ def test_the_titles_say_what_a_column_means(person):  # noqa: F811
     model = person.view.model()
     horizontal, tip = QtCore.Qt.Orientation.Horizontal, QtCore.Qt.ItemDataRole.ToolTipRole
     titles = [model.headerData(index, horizontal) for index in range(len(table.COLUMNS))]
-    named = ["Patient", "Study", "Age", "Sex", "Scanner", "Field", "Mask", "Status", "Score", "Annotator"]
+    named = ["Patient", "Status", "Score", "Mask", "Study", "Age", "Sex", "Field", "Scanner", "Annotator"]
     assert titles == [*named, "Last change"]
     assert "lowest need you most" in model.headerData(person.column("score"), horizontal, tip)
     assert person.view.isColumnHidden(len(table.COLUMNS)), "the text that the search looks at"

@@ -62,7 +62,7 @@ class Opened:
 
 
 def test_the_table_has_the_columns_that_a_reviewer_asked_for():
-    asked = "patient study age sex scanner field source status score annotator change"
+    asked = "patient status score source study age sex field scanner annotator change"
     assert [column.name for column in table.COLUMNS] == asked.split()
 
 
@@ -71,7 +71,7 @@ def test_cells_say_what_is_known_in_words():
     exam = made(series=22, age=54.97, age_over_89=False, sex="F", **scanner)
     shown = Row(exam, "accepted", "Zoë", "2026-03-01T23:30:00.000Z", True, 0.876)
     moment = COLUMNS["change"].text(shown)
-    expected = ["593973-000123", "1 / 22", "54", "F", "Siemens Aera", "1.5 T", "silver", "accepted", "0.88", "Zoë"]
+    expected = ["593973-000123", "accepted", "0.88", "silver", "1 / 22", "54", "F", "1.5 T", "Siemens Aera", "Zoë"]
     assert [column.text(shown) for column in table.COLUMNS] == [*expected, moment]
     assert re.fullmatch(r"2026-03-0[12] \d\d:(30|00|15|45)", moment), "the reader's own time"
 
