@@ -71,17 +71,14 @@ class CorrectPanel(Panel):
     def setupEditor(self):
         """Two segments that nobody adds to, and the effects that serve here; views are the form's business."""
         editor = self.ui.segmentEditor
-        for name in (
-            "segmentationNodeSelectorVisible",
-            "sourceVolumeNodeSelectorVisible",
-            "autoShowSourceVolumeNode",
-            "switchToSegmentationsButtonVisible",
-            "addRemoveSegmentButtonsVisible",
-            "specifyGeometryButtonVisible",
-            "maskingSectionVisible",
-            "unorderedEffectsVisible",
-        ):
-            setattr(editor, name, False)
+        editor.segmentationNodeSelectorVisible = False
+        editor.sourceVolumeNodeSelectorVisible = False
+        editor.autoShowSourceVolumeNode = False
+        editor.switchToSegmentationsButtonVisible = False
+        editor.addRemoveSegmentButtonsVisible = False
+        editor.specifyGeometryButtonVisible = False
+        editor.maskingSectionVisible = False
+        editor.unorderedEffectsVisible = False
         editor.setEffectNameOrder(list(correct.EFFECTS))
         editor.undoEnabled = True
         editor.maximumNumberOfUndoStates = correct.UNDO_STEPS
