@@ -42,7 +42,7 @@ def test_what_is_drawn_can_be_taken_back_in_the_editor(person):
     session = person.open()
     person.panel.save_undo_state()
     person.draw()
-    person.ui.segmentEditor.undo()
+    person.editor.undo()
     assert np.array_equal(session.mask().array, cases.labels())
 
 

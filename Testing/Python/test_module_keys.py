@@ -81,7 +81,7 @@ def test_slicers_own_keys_are_there_only_while_there_is_something_to_edit(person
 
 def test_a_module_that_is_left_lets_go_of_the_mouse(person):
     person.open()
-    person.ui.segmentEditor.setActiveEffectByName("Paint")
+    person.editor.setActiveEffectByName("Paint")
     assert person.editor.observes
     person.leave()
     assert not person.editor.observes and person.editor.active_effect_name() == ""
