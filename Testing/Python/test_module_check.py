@@ -256,9 +256,12 @@ def test_figures_and_remarks_are_sent_to_tables_of_the_scene(person):
 
 def test_a_folded_panel_computes_nothing_until_it_is_opened(person):
     person.open()
+    looks = []
+    person.panel._checking.look = lambda mask, look=person.panel._checking.look: (looks.append(1), look(mask))[1]
     person.panel.root.collapsed = True
     person.paint(0, 0, 2)
     person.test.qWait(700)
+    assert looks == []
     person.panel.root.collapsed = False
     assert person.wait(lambda: person.rows and person.rows[0][3] == "2")
 

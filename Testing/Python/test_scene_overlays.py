@@ -92,13 +92,15 @@ def test_the_overlay_follows_the_mask_in_the_same_node(context):
     case = exam(context, before)
     overlays.show_difference(context, case, before, True)
     assert np.ptp(pixel(context, case, (10, 15, 2))) <= 1
-    nodes = context.nodes("vtkMRMLLabelMapVolumeNode")
+    nodes, told = context.nodes("vtkMRMLLabelMapVolumeNode"), []
+    nodes[0].AddObserver(slicer.vtkMRMLVolumeNode.ImageDataModifiedEvent, lambda *_: told.append(True))
     editor = scene.Editor(context, case)
     editor.paint_voxels("discs", now == 2)
     overlays.show_difference(context, case, before, True)
     editor.close()
     assert np.ptp(pixel(context, case, (10, 15, 2))) > 50
     assert context.nodes("vtkMRMLLabelMapVolumeNode") == nodes
+    assert told, "views that are open draw themselves again"
 
 
 def test_what_is_known_of_the_mask_already_is_not_read_again(context, monkeypatch):
