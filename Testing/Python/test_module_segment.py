@@ -154,9 +154,9 @@ def test_a_result_waits_while_someone_draws_and_opening_it_keeps_what_was_drawn(
     assert unfolded.read("applyButton") == "Segment"
     opened = result.mask().array.copy()
     assert not unfolded.logic.is_changed()
-    unfolded.part("segmentEditor").undo()
+    unfolded.part("segmentEditor").wrapped.undo()
     assert np.array_equal(result.mask().array, drawn), "Undo leads back to what was drawn"
-    unfolded.part("segmentEditor").redo()
+    unfolded.part("segmentEditor").wrapped.redo()
     assert np.array_equal(result.mask().array, opened)
 
 
@@ -262,6 +262,8 @@ def test_the_next_exams_get_their_masks_while_the_user_works_on(unfolded):
     assert unfolded.read("aheadButton") == "Start" and unfolded.read("aheadLabel") == "2 of 2 ready"
     ready = [exam for exam in unfolded.logic.exams() if exam.predicted(jobs.DEFAULT_MODEL).exists()]
     assert len(ready) == 2 and unfolded.app.errors == []
+    shown = [row.exam.stem for row in unfolded.widget.panels["dataset"].rows if row.has_prediction]
+    assert shown == [exam.stem for exam in ready], "the table knows of them at once"
     session = unfolded.open(ready[0].patient_id)
     assert session.exam.stem != ready[0].stem or session.start.kind == "predicted"
     unfolded.part("aheadSpin").value = 200
