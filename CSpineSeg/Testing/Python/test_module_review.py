@@ -33,9 +33,10 @@ class SlicerHands:
             self.send(edit, 0, character)
 
     def press(self, widget, name):
-        """Press Return, Space or an arrow in a widget."""
+        """Press Return or Space in a widget."""
         widget.setFocus()
-        self.send(widget, getattr(qt.Qt, f"Key_{name}"), " " if name == "Space" else "")
+        key, text = {"Return": (qt.Qt.Key_Return, ""), "Space": (qt.Qt.Key_Space, " ")}[name]
+        self.send(widget, key, text)
 
     def send(self, widget, key, text):
         for kind in (qt.QEvent.KeyPress, qt.QEvent.KeyRelease):

@@ -5,9 +5,10 @@ that says which line is missing. `slicer_app` is the fixture, and its value what
 """
 
 from .fixture import load_module, slicer_app, stand_in
+from .listed import Strict
 from .scripted import MODULE_FOLDER, ROOT
 from .state import Slicer
-from .strict import Strict, StrictObject, StrictValue
+from .strict import StrictObject, StrictValue
 
 __all__ = [
     "MODULE_FOLDER", "ROOT", "Slicer", "Strict", "StrictObject", "StrictValue", "load_module", "slicer_app", "stand_in",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import inspect
 import types
 from collections.abc import Callable
 from typing import Any
 
+from . import api
+from .listed import Listed
 from .state import Slicer
-from .strict import Attribute, Listed, StrictObject, wrap
+from .strict import StrictObject
 
 OURS = "CSpineSeg"
 SLICES = ("Red", "Yellow", "Green")
@@ -18,64 +19,39 @@ def app(state: Slicer) -> Listed:
     """The running application."""
     from PySide6 import QtWidgets
 
-    def settings() -> Any:
-        import qt
-
-        return qt.QSettings()
-
     return Listed(
         "slicer.app",
-        ("testingEnabled", "layoutManager", "applicationLogic", "setOverrideCursor", "restoreOverrideCursor"),
+        # slicer.util and the library's scene room ask for these.
+        ("applicationLogic", "restoreOverrideCursor", "setOverrideCursor", "testingEnabled"),
         applicationLogic=lambda: state.context.application,
-        applicationName="Slicer",
         applicationVersion="5.13.0",
-        clipboard=lambda: wrap(QtWidgets.QApplication.clipboard()),
         connect=lambda signal, function: state.started.append((signal, function)),
-        layoutManager=lambda: layout_manager(state),
-        mrmlScene=lambda: state.context.scene,
-        palette=lambda: wrap(QtWidgets.QApplication.palette()),
         processEvents=QtWidgets.QApplication.processEvents,
         restoreOverrideCursor=lambda: None,
         setOverrideCursor=lambda cursor: None,
-        settings=settings,
         testingEnabled=lambda: state.testing,
-        userSettings=settings,
     )
 
 
 def modules(state: Slicer) -> Listed:
-    def segment_editor() -> Any:
-        from .editor import qMRMLSegmentEditorWidget
-
-        if state.editor is None:
-            state.editor = qMRMLSegmentEditorWidget()
-        return types.SimpleNamespace(self=lambda: types.SimpleNamespace(editor=StrictObject(state.editor)))
-
     return Listed(
         "slicer.modules",
-        ("segmentations",),
+        (),
         segmentations=types.SimpleNamespace(logic=lambda: state.context.segmentations),
-        segmenteditor=types.SimpleNamespace(widgetRepresentation=segment_editor),
     )
 
 
-def layout_manager(state: Slicer) -> Listed | None:
-    """The slice views with their real nodes and logics, and no picture; None without a main window."""
-    if state.window is None:
-        return None
-    if state.layouts is None:
-        state.layouts = _layouts(state)
-    return state.layouts
-
-
-def _layouts(state: Slicer) -> Listed:
+def views(state: Slicer) -> None:
+    """What stands in the scene where Slicer has a window: its layout and slice views, with their logics, undrawn."""
     import slicer
     import vtk
 
     scene, application = state.context.scene, state.context.application
-    arrangement = scene.AddNewNodeByClass("vtkMRMLLayoutNode")
-    arrangement.SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
-    logics, widgets = vtk.vtkCollection(), {}
+    layout = slicer.vtkMRMLLayoutLogic()
+    layout.SetMRMLApplicationLogic(application)
+    layout.SetMRMLScene(scene)
+    layout.GetLayoutNode().SetViewArrangement(slicer.vtkMRMLLayoutNode.SlicerLayoutConventionalView)
+    logics = vtk.vtkCollection()
     for name in SLICES:
         logic = slicer.vtkMRMLSliceLogic()
         logic.SetMRMLScene(scene)
@@ -83,42 +59,24 @@ def _layouts(state: Slicer) -> Listed:
         node.SetFieldOfView(250.0, 250.0, 1.0)
         node.SetDimensions(256, 256, 1)
         logics.AddItem(logic)
-        widgets[name] = _slice_widget(logic, node)
     application.SetSliceLogics(logics)
-    return Listed(
-        "slicer.qMRMLLayoutManager",
-        ("sliceViewNames", "sliceWidget", "mrmlSliceLogics"),
-        layout=Attribute(arrangement.GetViewArrangement, arrangement.SetViewArrangement),
-        mrmlSliceLogics=lambda: logics,
-        resetSliceViews=lambda: [logics.GetItemAsObject(index).FitSliceToBackground() for index in range(3)],
-        setLayout=arrangement.SetViewArrangement,
-        sliceViewNames=lambda: SLICES,
-        sliceWidget=lambda name: widgets.get(name),
-        threeDViewCount=Attribute(lambda: 0),
-        threeDWidget=lambda index: None,
-    )
+    # They have to live as long as the application.
+    state.views += [layout, logics]
 
+    def mapped(*_event: Any) -> None:
+        """Which views are in the layout is told by Slicer's layout manager, a widget."""
+        shown = layout.GetViewNodes()
+        for index in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceNode")):
+            node = scene.GetNthNodeByClass(index, "vtkMRMLSliceNode")
+            node.SetMappedInLayout(bool(shown.IsItemPresent(node)))
 
-def _slice_widget(logic: Any, node: Any) -> Listed:
-    view = Listed("slicer.qMRMLSliceView", scheduleRender=lambda: None, forceRender=lambda: None)
-    return Listed(
-        "slicer.qMRMLSliceWidget",
-        ("mrmlSliceNode",),
-        fitSliceToBackground=logic.FitSliceToBackground,
-        mrmlSliceCompositeNode=logic.GetSliceCompositeNode,
-        mrmlSliceNode=lambda: node,
-        sliceLogic=lambda: logic,
-        sliceView=lambda: view,
-    )
+    layout.GetLayoutNode().AddObserver("ModifiedEvent", mapped)
+    mapped()
 
 
 def util(state: Slicer) -> dict[str, Callable[..., Any]]:
-    """Functions that take the place of those of slicer.util, with their signatures."""
-    import slicer.util
-
+    """Functions that take the place of those of slicer.util, with their signatures, as far as they are listed."""
     from . import forms
-
-    show_layers = slicer.util.setSliceViewerLayers
 
     def errorDisplay(text, windowTitle=None, parent=None, standardButtons=None, **names):  # type: ignore[no-untyped-def]
         state.errors.append(text)
@@ -129,10 +87,6 @@ def util(state: Slicer) -> dict[str, Callable[..., Any]]:
 
     def confirmOkCancelDisplay(text, windowTitle=None, parent=None, **names):  # type: ignore[no-untyped-def]
         return bool(state.ask(text))
-
-    def setSliceViewerLayers(*words, **names):  # type: ignore[no-untyped-def]
-        state.views.append(inspect.signature(show_layers).bind(*words, **names).arguments)
-        show_layers(*words, **names)
 
     def selectModule(module):  # type: ignore[no-untyped-def]
         if state.window is None:
@@ -146,29 +100,19 @@ def util(state: Slicer) -> dict[str, Callable[..., Any]]:
             if name == OURS:
                 state.enter()
 
-    def settingsValue(key, default, converter=lambda value: value, settings=None):  # type: ignore[no-untyped-def]
-        import qt
-
-        stored = (settings or qt.QSettings()).wrapped
-        return converter(stored.value(key)) if stored.contains(key) else default
-
-    return {
+    functions = {
         "childWidgetVariables": forms.child_widgets,
         "confirmOkCancelDisplay": confirmOkCancelDisplay,
-        "confirmYesNoDisplay": confirmOkCancelDisplay,
-        "delayDisplay": infoDisplay,
         "errorDisplay": errorDisplay,
         "getModuleWidget": lambda module: state.widget,
         "infoDisplay": infoDisplay,
         "loadUI": forms.load,
         "mainWindow": lambda: None if state.window is None else StrictObject(state.window),
-        "messageBox": infoDisplay,
         "selectModule": selectModule,
-        "setSliceViewerLayers": setSliceViewerLayers,
-        "settingsValue": settingsValue,
-        "showStatusMessage": lambda message, duration=0: state.messages.append(message),
         "warningDisplay": infoDisplay,
     }
+    # tryWithErrorDisplay, which is Slicer's own, calls errorDisplay.
+    return {name: function for name, function in functions.items() if api.listed(f"slicer.util.{name}")}
 
 
 def sample_data(state: Slicer) -> types.ModuleType:

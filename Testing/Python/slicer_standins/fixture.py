@@ -61,6 +61,7 @@ def stand_in(monkeypatch: pytest.MonkeyPatch, folder: Any) -> Iterator[Slicer]:
         monkeypatch.setitem(sys.modules, module.__name__, module)
     for name, function in parts.util(state).items():
         monkeypatch.setattr(slicer.util, name, function)
+    parts.views(state)
     monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: state.uncaught.append(error))
     monkeypatch.syspath_prepend(str(MODULE_FOLDER))
     yield state

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from . import api
-from .strict import Strict, StrictObject, class_names, module_of, unwrap
+from .listed import Strict
+from .strict import StrictObject, class_names, module_of, unwrap
 
 # What Qt's form loader itself knows of layouts and spacers.
 LAYOUT = {

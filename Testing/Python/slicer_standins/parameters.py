@@ -1,8 +1,8 @@
 """slicer.parameterNodeWrapper for the simple types: values in a real node, bound to widgets both ways.
 
 As in Slicer, a widget is bound if it has the dynamic property SlicerParameterName, an integer without WithinRange opens
-its spin box to any number, a combo box needs a Choice, and connectGui returns no tag, so that disconnectGui does
-nothing and what is bound stays bound; see Slicer's Base/Python/slicer/parameterNodeWrapper.
+its spin box to any number, and connectGui returns no tag, so that disconnectGui does nothing and what is bound stays
+bound; see Slicer's Base/Python/slicer/parameterNodeWrapper.
 """
 
 from __future__ import annotations
@@ -23,26 +23,6 @@ class WithinRange:
     maximum: float
 
 
-@dataclass(frozen=True)
-class Minimum:
-    minimum: float
-
-
-@dataclass(frozen=True)
-class Maximum:
-    maximum: float
-
-
-@dataclass(frozen=True)
-class Choice:
-    choices: Any
-
-
-@dataclass(frozen=True)
-class Default:
-    value: Any
-
-
 class _Parameter:
     """One value of a node: how it is written, what it may be."""
 
@@ -54,8 +34,7 @@ class _Parameter:
         if kind not in (str, int, float, bool):
             raise TypeError(f"the stand-in of parameterNodeWrapper has no {kind} for {name!r}")
         self.kind = kind
-        stated = self.note(Default)
-        self.default = default if default is not None else stated.value if stated else kind()
+        self.default = default if default is not None else kind()
 
     def note(self, kind: type) -> Any:
         return next((note for note in self.notes if isinstance(note, kind)), None)
@@ -69,11 +48,9 @@ class _Parameter:
     def write(self, node: Any, value: Any) -> None:
         if type(value) is not self.kind and not (self.kind is float and type(value) is int):
             raise TypeError(f"{self.name} is of type {self.kind.__name__}, not {value!r}")
-        limits, choice = self.note(WithinRange), self.note(Choice)
+        limits = self.note(WithinRange)
         if limits is not None and not limits.minimum <= value <= limits.maximum:
             raise ValueError(f"{self.name} has to lie between {limits.minimum} and {limits.maximum}, not be {value!r}")
-        if choice is not None and value not in choice.choices:
-            raise ValueError(f"{self.name} has to be one of {choice.choices}, not {value!r}")
         node.SetParameter(self.name, str(value))
 
 
@@ -87,7 +64,6 @@ class _Binding:
         ("QSlider", int): ("valueChanged", "value"),
         ("QDoubleSpinBox", float): ("valueChanged", "value"),
         ("QLineEdit", str): ("textChanged", "text"),
-        ("QComboBox", str): ("currentIndexChanged", "currentIndex"),
     }
 
     def __init__(self, widget: StrictObject, parameter: _Parameter) -> None:
@@ -95,28 +71,20 @@ class _Binding:
         if (owner, parameter.kind) not in self.SIGNALS:
             raise RuntimeError(f"Unable to create GUI connector from {parameter.kind} to {owner} ({parameter.name})")
         signal, self._property = self.SIGNALS[owner, parameter.kind]
-        self._widget, self._signal, self._choices = widget, getattr(widget, signal), None
+        self._widget, self._signal = widget, getattr(widget, signal)
         if owner in ("QSpinBox", "QSlider"):
             limits = parameter.note(WithinRange) or WithinRange(-(2**31), 2**31 - 1)
             widget.wrapped.setRange(limits.minimum, limits.maximum)
-        if owner == "QComboBox":
-            choice = parameter.note(Choice)
-            if choice is None:
-                raise RuntimeError("ComboBoxToStringableConnector requires the Choice annotation to be used.")
-            self._choices = list(choice.choices)
-            widget.wrapped.clear()
-            widget.wrapped.addItems([str(item) for item in self._choices])
 
     def read(self) -> Any:
-        value = getattr(self._widget, self._property)
-        return self._choices[value] if self._choices else value
+        return getattr(self._widget, self._property)
 
     def write(self, value: Any) -> None:
         import shiboken6
 
         if not shiboken6.isValid(self._widget.wrapped):
             return
-        setattr(self._widget, self._property, self._choices.index(value) if self._choices else value)
+        setattr(self._widget, self._property, value)
 
     def connect(self, function: Any) -> None:
         self._function = function
@@ -189,7 +157,6 @@ def parameterNodeWrapper(owner: type) -> type:
     owner.__init__, owner.connectGui, owner.disconnectGui = init, connectGui, disconnectGui
     owner.getValue = lambda self, name: known[name].read(self.parameterNode)
     owner.setValue = lambda self, name, value: known[name].write(self.parameterNode, value)
-    owner.default = lambda self, name: Default(known[name].default)
     owner.AddObserver = lambda self, event, call, priority=0.0: self.parameterNode.AddObserver(event, call, priority)
     owner.RemoveObserver = lambda self, tag: self.parameterNode.RemoveObserver(tag)
     return owner
@@ -197,6 +164,6 @@ def parameterNodeWrapper(owner: type) -> type:
 
 def module() -> types.ModuleType:
     made = types.ModuleType("slicer.parameterNodeWrapper")
-    for kind in (WithinRange, Minimum, Maximum, Choice, Default, parameterNodeWrapper):
+    for kind in (WithinRange, parameterNodeWrapper):
         setattr(made, kind.__name__, kind)
     return made

@@ -6,8 +6,9 @@ import types
 from typing import Any
 
 from . import api
+from .listed import Strict
 from .state import Slicer
-from .strict import Strict, StrictClass
+from .strict import StrictClass
 
 
 class Names(types.ModuleType):
@@ -53,27 +54,19 @@ def qt(slicer: Slicer) -> types.ModuleType:
         def clickedButton(self) -> Any:
             return getattr(self, "_clicked", None)
 
-    class QDesktopServices(QtGui.QDesktopServices):
-        @staticmethod
-        def openUrl(url: Any) -> bool:
-            slicer.urls.append(url.toString())
-            return True
-
     # PythonQt gives the name alone, where PySide6 adds the kind that was chosen or whether OK was pressed.
     dialogs = {
         "QFileDialog": _functions(
             "qt.QFileDialog",
             getExistingDirectory=lambda parent, caption, folder: slicer.chosen_folder,
             getOpenFileName=lambda parent, caption, folder, kinds: slicer.chosen_file,
-            getSaveFileName=lambda parent, caption, folder, kinds: slicer.chosen_file,
         ),
         "QInputDialog": _functions(
             "qt.QInputDialog",
             getText=lambda parent, title, label, *more: slicer.ask(label) and slicer.typed,
-            getMultiLineText=lambda parent, title, label, *more: slicer.ask(label) and slicer.typed,
         ),
     }
-    special = {"QSettings": QSettings, "QMessageBox": QMessageBox, "QDesktopServices": QDesktopServices, **dialogs}
+    special = {"QSettings": QSettings, "QMessageBox": QMessageBox, **dialogs}
     # Qt 6 moved these to QtGui; Qt 5.15 has no other QAction.
     return Names("qt", special, (QtCore, QtGui, QtWidgets))
 

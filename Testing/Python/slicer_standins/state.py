@@ -17,6 +17,7 @@ class Slicer:
     ----------
     context : the scene with its logics, a :class:`CSpineSegLib.scene.Context`.
     window : the main window, a QMainWindow; None for a run without one.
+    views : the logics of the slice views.
     settings : the ini file behind QSettings.
     chosen_folder, chosen_file, typed : what the user chooses in the next dialogs; empty for Escape.
     answer : to questions: True is OK, False is Cancel or Escape, a text is the button that starts so.
@@ -24,13 +25,12 @@ class Slicer:
     errors, details, messages, questions : what was shown.
     uncaught : exceptions that went through a slot.
     missing, installed, declines : packages that are not installed, what was installed, whether the user declines it.
-    editor, widget : Slicer's Segment Editor module, and the module's own widget.
+    widget : the module's own widget.
     shown : the module that is shown; leave, enter : called when the user leaves ours or comes back to it.
     """
 
     context: Any = None
     window: Any = None
-    layouts: Any = None
     settings: Path | None = None
     chosen_folder: str = ""
     chosen_file: str = ""
@@ -42,17 +42,15 @@ class Slicer:
     messages: list[str] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     uncaught: list[BaseException] = field(default_factory=list)
-    views: list[dict[str, Any]] = field(default_factory=list)
+    views: list[Any] = field(default_factory=list)
     selected: list[str] = field(default_factory=list)
     reloaded: list[str] = field(default_factory=list)
-    urls: list[str] = field(default_factory=list)
     missing: set[str] = field(default_factory=set)
     installed: list[SimpleNamespace] = field(default_factory=list)
     samples: list[dict[str, Any]] = field(default_factory=list)
     started: list[tuple[str, Any]] = field(default_factory=list)
     declines: bool = False
     testing: bool = False
-    editor: Any = None
     widget: Any = None
     shown: str = "CSpineSeg"
     leave: Callable[[], None] = lambda: None

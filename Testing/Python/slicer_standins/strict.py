@@ -38,55 +38,6 @@ AVOIDED = {"QComboBox": {"currentData"}, "QTextEdit": {"toPlainText"}, "QPlainTe
 PLAIN = frozenset({type(None), bool, int, float, str})
 
 
-class Strict:
-    """Only the given names exist; others cannot be read or set."""
-
-    def __init__(self, /, **names: Any) -> None:
-        self.__dict__.update(names)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name not in self.__dict__:
-            raise AttributeError(f"there is no {name!r} here")
-        self.__dict__[name] = value
-
-
-class Attribute:
-    """A property of a :class:`Listed` object."""
-
-    def __init__(self, get: Callable[[], Any], put: Callable[[Any], Any] | None = None) -> None:
-        self.get, self.put = get, put
-
-
-class Listed:
-    """Of the given names, those that are listed as `scope.name`.
-
-    Parameters
-    ----------
-    own : names that Slicer's own Python uses, which are there too.
-    """
-
-    def __init__(self, scope: str, own: tuple[str, ...] = (), /, **names: Any) -> None:
-        self.__dict__.update(_scope=scope, _own=own, _names=names)
-
-    def __getattr__(self, name: str) -> Any:
-        # Python itself asks for these, for instance copy and pytest.
-        if name.startswith("__"):
-            raise AttributeError(name)
-        full = f"{self._scope}.{name}"
-        if name not in self._own and not api.listed(full):
-            raise api.missing(full)
-        if name not in self._names:
-            raise AttributeError(f"the stand-ins have no {full} yet")
-        value = self._names[name]
-        return value.get() if isinstance(value, Attribute) else value
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        known = self._names.get(name)
-        if not isinstance(known, Attribute) or known.put is None or not api.listed(f"{self._scope}.{name}"):
-            raise AttributeError(f"{self._scope}.{name} cannot be set")
-        known.put(value)
-
-
 def wrap(value: Any) -> Any:
     """What Qt gives, as PythonQt shows it."""
     if type(value) in PLAIN:
@@ -308,6 +259,11 @@ def knows(kind: type, name: str) -> bool:
     if _refused(classes, name):
         return False
     return meta.indexOfProperty(name) >= 0 or _kind(meta, name) is not None or _listed(classes, name)
+
+
+def is_listed(kind: type, name: str) -> bool:
+    """True if a name of a class, or of one that it inherits, stands in the list."""
+    return _listed(class_names(kind), name)
 
 
 class StrictValue:

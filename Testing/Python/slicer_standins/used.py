@@ -56,6 +56,11 @@ def names_of(source: str, name: str) -> Iterator[Use]:
                 # What every Python class has, such as __init__, need not be looked up.
                 shown = [part for part in parts[1:] if not part.startswith("__")]
                 yield Use(".".join([known[parts[0]], *shown]), f"{name}:{node.lineno}")
+        elif isinstance(node, ast.Call) and getattr(node.func, "id", "") in ("getattr", "hasattr"):
+            parts = _parts(node.args[0]) if isinstance(node.args[0], ast.Attribute) else [ast.unparse(node.args[0])]
+            if parts and parts[0] in known:
+                last = node.args[1].value if isinstance(node.args[1], ast.Constant) else "whatever is computed"
+                yield Use(".".join([known[parts[0]], *parts[1:], str(last)]), f"{name}:{node.lineno}")
 
 
 def _parts(node: ast.expr) -> list[str]:
@@ -82,16 +87,15 @@ def widgets(form: Path) -> dict[str, str]:
     }
 
 
-def widget_names(path: Path, form: Path) -> Iterator[tuple[str, str, str]]:
-    """(class, name, where) of every `self.ui.widget.name` and `self.root.name` of a panel; "" for no such widget."""
-    named = widgets(form)
-    root = ElementTree.parse(form).getroot().find("widget").get("class", "")  # type: ignore[union-attr]
+def widget_names(path: Path) -> Iterator[tuple[str, str, str]]:
+    """(class, name, where) of every `self.ui.widget.name`, and `self.root.name` in panels; "" for no such widget."""
+    named = {name: kind for form in FORMS.glob("*.ui") for name, kind in widgets(form).items()}
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         parts = _parts(node) if isinstance(node, ast.Attribute) else []
         if parts[:2] == ["self", "ui"] and len(parts) == 4:
             yield named.get(parts[2], ""), parts[3], f"{path.name}:{node.lineno} {'.'.join(parts)}"
-        elif parts[:2] == ["self", "root"] and len(parts) == 3:
-            yield root, parts[2], f"{path.name}:{node.lineno} {'.'.join(parts)}"
+        elif parts[:2] == ["self", "root"] and len(parts) == 3 and path.parent.name == "panels":
+            yield "ctkCollapsibleButton", parts[2], f"{path.name}:{node.lineno} {'.'.join(parts)}"
 
 
 def properties(form: Path) -> Iterator[tuple[str, str]]:
