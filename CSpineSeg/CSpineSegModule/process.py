@@ -39,12 +39,17 @@ class QtProcess:
             variables.insert(name, value)
         self._process = qt.QProcess()
         self._process.setProcessEnvironment(variables)
-        self._process.readyReadStandardOutput.connect(self._onOutput)
-        self._process.readyReadStandardError.connect(self._onErrors)
-        self._process.finished.connect(self._onFinished)
         self._timer = qt.QTimer()
         self._timer.interval = STEP_MS
-        self._timer.timeout.connect(self._onTimer)
+        # The very functions that are connected, to disconnect them again.
+        self._connected = (
+            (self._process.readyReadStandardOutput, self._onOutput),
+            (self._process.readyReadStandardError, self._onErrors),
+            (self._process.finished, self._onFinished),
+            (self._timer.timeout, self._onTimer),
+        )
+        for signal, slot in self._connected:
+            signal.connect(slot)
         _alive.add(self)
         self._process.start(program, ["-m", "CSpineSegLib.worker", tree.OWN_GROUP])
         if not self._process.waitForStarted(START_MS):
@@ -134,10 +139,9 @@ class QtProcess:
 
     def _forget(self):
         # Signals that still know this object would keep it, and Slicer's Python with it.
-        self._process.readyReadStandardOutput.disconnect(self._onOutput)
-        self._process.readyReadStandardError.disconnect(self._onErrors)
-        self._process.finished.disconnect(self._onFinished)
-        self._timer.timeout.disconnect(self._onTimer)
+        for signal, slot in self._connected:
+            signal.disconnect(slot)
+        self._connected = ()
         _alive.discard(self)
 
     def _onTimer(self):
