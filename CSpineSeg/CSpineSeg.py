@@ -153,8 +153,9 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Show an exam, or another mask of it, that was opened."""
         from CSpineSegLib.scene import views
 
-        self._presented = session
-        views.show(session.context, session.case)
+        before, self._presented = self._presented, session
+        stay = before is not None and self.workplace.is_open(before.exam)
+        views.show(session.context, session.case, stay=stay)
         for panel in self.panels.values():
             panel.opened(session)
         self.say(*sentences, *handling.describe_session(session))

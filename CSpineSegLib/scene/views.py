@@ -29,20 +29,27 @@ _NEAR = 0.7
 _PAIRS = ("LR", "PA", "IS")
 
 
-def show(context: Context, case: Case) -> int:
+def show(context: Context, case: Case, *, stay: bool = False) -> int:
     """Show an exam's image in the slice views, and its middle sagittal slice alone in the layout.
 
     Every view is turned into the image's own planes, so that an oblique exam is seen as it was taken, and shows all of
     it. The layout is changed if no sagittal view is in it, and the first time; a reviewer's own choice is then kept.
+
+    Parameters
+    ----------
+    stay : another mask of the exam that is shown was opened: slice, zoom and layout stay as they are.
 
     Returns
     -------
     The slice that is shown, counted along the image's left-right axis from 0.
     """
     require_main_thread("showing an exam")
-    _arrange(context, case)
+    if not stay:
+        _arrange(context, case)
     for composite in context.nodes("vtkMRMLSliceCompositeNode"):
         composite.SetBackgroundVolumeID(case.volume_node.GetID())
+    if stay:
+        return shown(context, case)
     chosen = sagittal_view(context, case)
     for node in context.nodes("vtkMRMLSliceNode"):
         _fit(node, case, SAGITTAL if node is chosen else _plane(node, case))

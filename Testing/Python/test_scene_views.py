@@ -198,3 +198,17 @@ def test_another_thread_is_refused(context):
     thread.start()
     thread.join()
     assert "main thread" in told[0]
+
+
+def test_another_mask_of_the_exam_that_is_shown_leaves_slice_and_zoom_as_they_are(context):
+    case = exam(context)
+    views.show(context, case)
+    views.step(context, case, 1)
+    node, at = view(context), views.shown(context, case)
+    node.SetFieldOfView(40.0, 40.0, 1.0)
+    again = exam(context)
+    scene.close_case(context, case)
+    assert views.show(context, again, stay=True) == at == views.shown(context, again) != 2
+    assert node.GetFieldOfView()[:2] == (40.0, 40.0)
+    shown = {item.GetBackgroundVolumeID() for item in context.nodes("vtkMRMLSliceCompositeNode")}
+    assert shown == {again.volume_node.GetID()}

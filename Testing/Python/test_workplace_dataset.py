@@ -267,19 +267,6 @@ def test_rows_say_what_the_worklist_says_and_one_row_alone_says_the_same(tmp_pat
         }
 
 
-def test_a_thousand_rows_are_searched_in_a_moment():
-    rows = [Row(made(number, manufacturer="Siemens", sex="F"), score=number / 2000) for number in range(1255)]
-    begin = time.process_time()
-    for given in rows:
-        table.key_of(given)
-        for column in table.COLUMNS:
-            column.text(given), column.sort_key(given), column.sort_key(given, True)
-    table.next_unreviewed(rows)
-    spent = time.process_time() - begin
-    print(f"{spent:.3f} s")
-    assert spent < 0.5
-
-
 # The sample
 
 

@@ -119,6 +119,12 @@ class ReviewTest(unittest.TestCase):
         self.assertFalse((before == after).all())
         return after
 
+    def slice_shown(self):
+        from CSpineSegLib.scene import views
+
+        session = self.workplace.session
+        return views.shown(session.context, session.case)
+
     def test_everyExamIsReviewedByKeyboardAlone(self):
         from CSpineSegLib import volume
         from CSpineSegLib.review import records, status
@@ -136,11 +142,14 @@ class ReviewTest(unittest.TestCase):
         self.hands.type(self.ui.searchEdit, "")
         self.assertEqual(self.ui.examTable.model().rowCount(), 8)
 
-        # Segment it: the mask comes as a new one, and is of a model.
+        # Segment it: the mask comes as a new one, of a model, and the reviewer goes on looking at the same slice.
+        self.hands.shortcut("Ctrl+Right")
+        looked_at = self.slice_shown()
         self.hands.press(self.ui.applyButton, "Space")
         self.assertTrue(self.workplace.segmenting.is_running, self.ui.statusLabel.text)
         wait(lambda: not self.workplace.segmenting.is_busy)
         self.assertEqual(self.workplace.session.start.kind, "predicted", self.ui.statusLabel.text)
+        self.assertEqual(self.slice_shown(), looked_at)
 
         # Correct and accept one after the other; reject the third.
         drawn, order = {}, []
