@@ -137,6 +137,7 @@ def test_no_line_is_unused(slicer_app):  # noqa: F811
         ("import slicer\nslicer.app.layoutManager().setLayout(3)", ["slicer.app.layoutManager"]),
         ("import qt\ngetattr(qt, 'QTimer')", ["qt.QTimer"]),
         ("import qt\ngetattr(qt.Qt, f'Key_{x}')", ["qt.Qt.whatever is computed", "qt.Qt"]),
+        ('module = sys.modules.get("slicer")\nmodule.app.name', ["slicer.app.name"]),
         ("from CSpineSegLib import slicer_free\nslicer_free.qt", []),
     ],
 )  # fmt: skip

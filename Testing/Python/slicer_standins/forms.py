@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ElementTree
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from . import api
 from .listed import Strict
-from .strict import StrictObject, class_names, module_of, unwrap
+from .strict import StrictObject, is_listed, members, module_of, unwrap
 
 # What Qt's form loader itself knows of layouts and spacers.
 LAYOUT = {
@@ -70,23 +69,16 @@ def check(path: Path | str) -> list[str]:
     return wrong
 
 
-@cache
-def _known(kind: type) -> tuple[frozenset[str], tuple[str, ...]]:
-    """Properties of a widget's class, and the names of its classes; kept, since PySide6 forgets it with a widget."""
-    meta = kind.staticMetaObject
-    return frozenset(meta.property(index).name() for index in range(meta.propertyCount())), class_names(kind)
-
-
 def _problems(field: Any, kind: type) -> list[str]:
     name = field.get("name")
-    properties, classes = _known(kind)
+    properties = members(kind)[0]
     values = [word for item in field if item.tag in ("enum", "set") for word in (item.text or "").split("|")]
     problems = [f"Qt 5.15 does not read {text}; leave the middle word out" for text in values if text.count("::") > 1]
     if field.get("stdset") == "0":
         return problems
     if name not in properties:
         return [*problems, f"no property {name!r}"]
-    if not any(api.listed(f"{module_of(owner)}.{owner}.{name}") for owner in classes):
+    if not is_listed(kind, name):
         problems.append(str(api.missing(f"{module_of(kind.__name__)}.{kind.__name__}.{name}")))
     return problems
 

@@ -252,13 +252,23 @@ def _kinds(owner: str, count: int, meta: Any) -> dict[str, str]:
     return _known[key]
 
 
+@cache
+def members(kind: type) -> tuple[frozenset[str], frozenset[str]]:
+    """The properties of a class of widgets, and its signals and public slots.
+
+    Read from a widget: PySide6 forgets a class's own meta-object when the first widget that was asked for it goes.
+    """
+    widget = kind()
+    meta = widget.metaObject()
+    properties = frozenset(meta.property(index).name() for index in range(meta.propertyCount()))
+    return properties, frozenset(_kinds(meta.className(), meta.methodCount(), meta))
+
+
 def knows(kind: type, name: str) -> bool:
     """True if a StrictObject of a class has a name."""
-    meta = kind.staticMetaObject  # type: ignore[attr-defined]
-    classes = class_names(kind)
-    if _refused(classes, name):
+    if _refused(class_names(kind), name):
         return False
-    return meta.indexOfProperty(name) >= 0 or _kind(meta, name) is not None or _listed(classes, name)
+    return any(name in known for known in members(kind)) or is_listed(kind, name)
 
 
 def is_listed(kind: type, name: str) -> bool:

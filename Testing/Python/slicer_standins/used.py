@@ -11,6 +11,8 @@ from typing import NamedTuple
 from .scripted import MODULE_FOLDER, ROOT
 
 ROOTS = {"qt", "ctk", "slicer", "SampleData"}
+# How Slicer is found where it may not be imported.
+ASKED = 'sys.modules.get("slicer")'
 FORMS = MODULE_FOLDER / "Resources" / "UI"
 
 
@@ -26,8 +28,9 @@ def sources() -> list[Path]:
 
 
 def room() -> list[Path]:
-    """The files of the library that know Slicer."""
-    return sorted((ROOT / "CSpineSegLib" / "scene").rglob("*.py"))
+    """The files of the library that know Slicer: its scene room, and whoever asks whether it runs."""
+    files = sorted((ROOT / "CSpineSegLib").rglob("*.py"))
+    return [path for path in files if path.parent.name == "scene" or ASKED in path.read_text(encoding="utf-8")]
 
 
 def dotted(path: Path) -> Iterator[Use]:
@@ -47,6 +50,8 @@ def names_of(source: str, name: str) -> Iterator[Use]:
             for alias in node.names:
                 if alias.name.split(".")[0] in ROOTS and alias.asname:
                     known[alias.asname] = alias.name
+        elif isinstance(node, ast.Assign) and ast.unparse(node.value) == ast.unparse(ast.parse(ASKED)):
+            known |= {target.id: "slicer" for target in node.targets if isinstance(target, ast.Name)}
     # The whole of a.b.c, and not a.b again.
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
