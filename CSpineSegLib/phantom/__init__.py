@@ -7,6 +7,7 @@ from .grids import grid_around, random_grid
 from .image import Phantom, make, render
 from .shape import VERTEBRAE
 from .tissue import Tissue
+from .truth import truth
 
 __all__ = [
     "STYLES",
@@ -20,4 +21,5 @@ __all__ = [
     "random_grid",
     "render",
     "trace",
+    "truth",
 ]

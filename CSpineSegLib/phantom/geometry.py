@@ -99,17 +99,17 @@ def trace(
     InputError : a pair that is not two neighbours between C2 and T7, or a thickness beyond the spacing.
     """
     anatomy, axes = Anatomy(seed, fused, beyond=beyond), axes_of(grid)
-    offsets = _offsets(grid, axes, _share(int(seed), float(grid.spacing[axes.slices]), thickness))
+    offsets = sub_samples(grid, axes, share_of(int(seed), float(grid.spacing[axes.slices]), thickness))
     everywhere = np.arange(int(np.prod(grid.shape)))
     ends = [_codes(anatomy, grid, everywhere, offset).reshape(grid.shape) for offset in offsets[:2]]
-    mixed = np.flatnonzero(_uneven(ends, axes.slices))
+    mixed = np.flatnonzero(uneven_voxels(ends, axes.slices))
     samples = np.stack([*(end.reshape(-1)[mixed] for end in ends), _codes(anatomy, grid, mixed, offsets[_CENTRE])])
     samples = _refine(samples, anatomy, grid, mixed, offsets)
     code = ends[0]
     mask, levels, spared = (table[code >> 8] for table in (label_table(), label_table(), spared_table()))
     levels = np.where(mask > 0, code & 255, 0).astype(np.uint8)
     code.reshape(-1)[mixed] = _vote(samples)
-    mask.reshape(-1)[mixed], levels.reshape(-1)[mixed] = _vote_truth(samples)
+    mask.reshape(-1)[mixed], levels.reshape(-1)[mixed] = vote_truth(samples)
     spared.reshape(-1)[mixed] = spared_table()[samples >> 8].mean(axis=0) > 0.5
     shape = anatomy.shape
     names = [f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE)]
@@ -129,7 +129,7 @@ def trace(
     )
 
 
-def _share(seed: int, spacing: float, thickness: float | None) -> float:
+def share_of(seed: int, spacing: float, thickness: float | None) -> float:
     """Thickness of a slice as a share of the distance to the next."""
     if thickness is None:
         return float(np.random.default_rng([seed, 8]).uniform(0.75, 1.0)) if spacing > 2 else 1.0
@@ -138,7 +138,7 @@ def _share(seed: int, spacing: float, thickness: float | None) -> float:
     return thickness / spacing
 
 
-def _offsets(grid: Grid, axes: Axes, share: float) -> np.ndarray:
+def sub_samples(grid: Grid, axes: Axes, share: float) -> np.ndarray:
     """Sub-samples (S, 3) in voxels per array axis; the same points of the patient whatever the orientation."""
     pattern = _THICK if grid.spacing[axes.slices] > 2 else _THIN
     order = [axes.slices, *(a for a in (axes.side, axes.front, axes.height) if a != axes.slices)]
@@ -174,7 +174,7 @@ def _refine(samples: np.ndarray, anatomy: Anatomy, grid: Grid, mixed: np.ndarray
     return np.concatenate([samples, extra])
 
 
-def _uneven(ends: Sequence[np.ndarray], slices: int) -> np.ndarray:
+def uneven_voxels(ends: Sequence[np.ndarray], slices: int) -> np.ndarray:
     """Voxels (I, J, K) bool whose two sub-samples differ from each other or from those of an in-plane neighbour."""
     uneven = ends[0] != ends[1]
     for end in ends:
@@ -195,7 +195,7 @@ def _vote(samples: np.ndarray) -> np.ndarray:
     return np.take_along_axis(samples, votes.argmax(axis=0)[None], axis=0)[0]
 
 
-def _vote_truth(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def vote_truth(samples: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Label and level (M,) uint8 of most of each voxel: first the label, then the level among those samples."""
     labels = label_table()[samples >> 8]
     label = _vote(labels)
