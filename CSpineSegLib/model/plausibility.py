@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError, ModelError
-from . import order
+from ..spine import order
 from .calibration import Line
 
 # Below this an exam is refused. The fit counts necks and other images as equally common; in a folder of cervical

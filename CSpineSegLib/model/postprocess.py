@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from ..anatomy import STRUCTURES
-from . import curve, morphology
-from .curve import Curve
+from ..spine import curve, morphology
+from ..spine.curve import Curve
 
 # mm3. A cervical body has 2500 to 5000, a disc 700 to 1500: components from here on say where the spine is.
 LARGE = 300.0

@@ -15,7 +15,8 @@ import numpy as np
 
 from .. import model, volume
 from ..errors import InputError
-from ..model import order, plausibility, preprocess
+from ..model import plausibility, preprocess
+from ..spine import order
 from ..volume import Volume
 from . import exams, looking
 from .spread import spread

@@ -12,8 +12,9 @@ import numpy as np
 
 from .. import volume
 from ..anatomy import BODY, DISC, STRUCTURES
-from ..model import morphology, order, postprocess
+from ..model import postprocess
 from ..model.preprocess import ORIENTATION
+from ..spine import morphology, order
 from ..volume import Volume
 
 # mm3. The smallest disc of a neck has about 700, so that a piece of 2 % of it is nothing that anybody drew as a whole;

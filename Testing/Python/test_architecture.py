@@ -24,7 +24,7 @@ ARROWS = {
     "spine": {"dataset"},
     "evaluation": {"spine"},
     "review": {"evaluation"},
-    "model": {"dataset"},
+    "model": {"spine"},
     "training": {"model", "review"},
     "jobs": {"review", "model"},
     "worker": {"jobs"},  # the process that jobs start and speak with

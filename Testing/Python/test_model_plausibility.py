@@ -10,8 +10,9 @@ import pytest
 
 from CSpineSegLib import jobs, model, phantom, volume
 from CSpineSegLib.errors import InputError, ModelError
-from CSpineSegLib.model import order, plausibility
+from CSpineSegLib.model import plausibility
 from CSpineSegLib.phantom.tissue import label_table
+from CSpineSegLib.spine import order
 
 
 def spine(

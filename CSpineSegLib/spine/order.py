@@ -45,7 +45,7 @@ class Order:
 
 
 def along(labels: np.ndarray, spacing: Sequence[float]) -> Order | None:
-    """The order in a mask (n, rows, columns), oriented as :data:`preprocess.ORIENTATION`; None without a line."""
+    """The order in a mask (n, rows, columns), oriented "RIP" (see `curve`); None without a line."""
     spacing = np.asarray(spacing, np.float64)
     index = np.argwhere(labels)
     points = curve.positions(index, spacing)

@@ -1,6 +1,6 @@
 """The spine as a line: where it runs through a mask, and where a point lies relative to it.
 
-Arrays are oriented as :data:`preprocess.ORIENTATION`: axis 0 from left to right, rows from superior to inferior,
+Arrays are oriented "RIP" (:func:`volume.reorient`): axis 0 from left to right, rows from superior to inferior,
 columns from anterior to posterior. Points are millimetres along these three axes. The line is a function of the row:
 at every height there is one position, which holds for any neck that is less than about 60 degrees from upright.
 """

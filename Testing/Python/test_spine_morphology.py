@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from CSpineSegLib.model import morphology
+from CSpineSegLib.spine import morphology
 
 
 def masks():
