@@ -104,7 +104,10 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bind the widgets to the scene's parameter node."""
         if self.parameters is None:
             self.parameters = Parameters(self.logic.getParameterNode())
-            self._bound = self.parameters.connectGui(self.ui)
+            # connectGui would find these widgets itself, but gives nothing to part from them by.
+            named = ((widget.property("SlicerParameterName"), widget) for widget in vars(self.ui).values())
+            widgets = {name: widget for name, widget in named if name}
+            self._bound = self.parameters.connectParametersToGui(widgets)
 
     def disconnectParameters(self):
         """Leave the parameter node of a scene that goes, or of a form that is not shown."""

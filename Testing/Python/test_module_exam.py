@@ -108,3 +108,14 @@ def test_reloading_the_module_starts_afresh(person):  # noqa: F811
         assert not [name for name in sys.modules if name.split(".")[0] in ("CSpineSegLib", "CSpineSegModule")]
     finally:
         sys.modules.update(kept)
+
+
+def test_a_form_that_is_not_shown_is_parted_from_what_the_scene_keeps(person):  # noqa: F811
+    parameters = person.widget.parameters
+    person.leave()
+    person.part("aheadSpin").value = 9
+    assert parameters.ahead == 5
+    person.come_back()
+    assert person.part("aheadSpin").value == 5
+    person.part("aheadSpin").value = 7
+    assert person.widget.parameters.ahead == 7

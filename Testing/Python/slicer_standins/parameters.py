@@ -1,8 +1,8 @@
 """slicer.parameterNodeWrapper for the simple types: values in a real node, bound to widgets both ways.
 
-As in Slicer, a widget is bound if it has the dynamic property SlicerParameterName, an integer without WithinRange opens
-its spin box to any number, and connectGui returns no tag, so that disconnectGui does nothing and what is bound stays
-bound; see Slicer's Base/Python/slicer/parameterNodeWrapper.
+As in Slicer, an integer without WithinRange opens its spin box to any number, and connectGui returns no tag, so that
+disconnectGui does nothing and what is bound stays bound, while connectParametersToGui returns one; see Slicer's
+Base/Python/slicer/parameterNodeWrapper.
 """
 
 from __future__ import annotations
@@ -123,13 +123,13 @@ def parameterNodeWrapper(owner: type) -> type:
             if isinstance(gui, StrictObject)
             else list(vars(gui).values())
         )
-        bindings = {}
-        for widget in widgets:
-            name = widget.wrapped.property(NAME)
-            if name:
-                if name not in known:
-                    raise ValueError(f"Cannot find a param with the given name: {name}")
-                bindings[name] = _Binding(widget, known[name])
+        self.connectParametersToGui({name: widget for widget in widgets if (name := widget.wrapped.property(NAME))})
+
+    def connectParametersToGui(self: Any, mapping: dict[str, StrictObject]) -> int:
+        for name in mapping:
+            if name not in known:
+                raise ValueError(f"Cannot find a param with the given name: {name}")
+        bindings = {name: _Binding(widget, known[name]) for name, widget in mapping.items()}
         tag = self._next = getattr(self, "_next", -1) + 1
         self._bindings[tag] = bindings
         for name, binding in bindings.items():
@@ -141,6 +141,7 @@ def parameterNodeWrapper(owner: type) -> type:
 
             binding.connect(changed)
         self.parameterNode.AddObserver("ModifiedEvent", lambda caller, event: show(self))
+        return tag
 
     def disconnectGui(self: Any, tag: int | None) -> None:
         for binding in self._bindings.pop(tag, {}).values():
@@ -155,6 +156,7 @@ def parameterNodeWrapper(owner: type) -> type:
     for name, parameter in known.items():
         setattr(owner, name, _property(parameter))
     owner.__init__, owner.connectGui, owner.disconnectGui = init, connectGui, disconnectGui
+    owner.connectParametersToGui = connectParametersToGui
     owner.getValue = lambda self, name: known[name].read(self.parameterNode)
     owner.setValue = lambda self, name, value: known[name].write(self.parameterNode, value)
     owner.AddObserver = lambda self, event, call, priority=0.0: self.parameterNode.AddObserver(event, call, priority)
