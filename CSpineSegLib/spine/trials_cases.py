@@ -1,0 +1,296 @@
+"""Masks with known levels, to try labelling on: phantoms whole, fused, cut and spoiled. All lengths in mm.
+
+A trial is drawn from its kind and number alone, the same each time. Matrices over 320 are drawn at 320, which no method
+here notices and which saves half of the time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from itertools import islice, pairwise
+
+import numpy as np
+
+from .. import phantom, volume
+from ..anatomy import level_value
+from ..errors import InputError
+from ..phantom.grids import axes_of, turned
+from ..phantom.shape import VERTEBRAE, Shape, draw
+from ..volume import Grid, Volume
+from . import trials_spoiled
+
+LARGEST = 320
+# A discarded scoliosis leans less, or bends less, over the vertebrae that are seen.
+_BENT = 8.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """A mask and what is true of it.
+
+    Parameters
+    ----------
+    kind, number : which trial it is; `make` draws it again.
+    mask : the mask that a method gets.
+    levels : (I, J, K) uint8, the true level of each of its voxels in TotalSpineSeg values; 0 outside and in specks.
+    blocks : runs of vertebrae that are grown together in this person, in sight or not.
+    note : what was done to it.
+    """
+
+    kind: str
+    number: int
+    mask: Volume
+    levels: np.ndarray
+    blocks: tuple[tuple[str, ...], ...] = ()
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.kind} {self.number}"
+
+
+def make(kind: str, number: int) -> Trial:
+    """The trial of a kind (see :data:`KINDS`) and a number from 0; InputError for another kind."""
+    if kind not in KINDS:
+        raise InputError(f"{kind!r} is not a kind of trial; {', '.join(KINDS)} are.")
+    return KINDS[kind][1](kind, number)
+
+
+def _random(seed: int, *salt: int) -> np.random.Generator:
+    return np.random.default_rng([seed, 61, *salt])
+
+
+# People.
+
+
+def _unfused(shape: Shape) -> bool:
+    return not shape.fused.any()
+
+
+def _bent(shape: Shape) -> bool:
+    side = shape.centre[:9, 0]
+    straight = np.polyval(np.polyfit(shape.centre[:9, 2], side, 1), shape.centre[:9, 2])
+    return _unfused(shape) and np.ptp(side) > _BENT and np.ptp(side - straight) > _BENT / 3
+
+
+def _operated(shape: Shape) -> bool:
+    return bool(shape.surgical[:7].any())
+
+
+@lru_cache(maxsize=64)
+def _seeds(fits: Callable[[Shape], bool], start: int, count: int) -> tuple[int, ...]:
+    """The first `count` seeds from `start` on whose persons fit."""
+
+    def found() -> Iterator[int]:
+        seed = start
+        while True:
+            if fits(draw(seed)):
+                yield seed
+            seed += 1
+
+    return tuple(islice(found(), count))
+
+
+def seed_of(fits: Callable[[Shape], bool], start: int, number: int) -> int:
+    return _seeds(fits, start, 50 * (number // 50 + 1))[number]
+
+
+# Whole and fused spines.
+
+
+def _ordinary(rng: np.random.Generator) -> Grid:
+    return phantom.random_grid(rng, largest=LARGEST)
+
+
+def _wide(rng: np.random.Generator) -> Grid:
+    """As for scoliosis or a survey: C2 to T7, 25 bodies and discs."""
+    pixel, distance = rng.uniform(1.0, 1.15), rng.choice((3.3, 4.0))
+    centre = np.array((0.0, 0.0, -58.0)) + rng.normal(0, (2, 6, 6))
+    grid = phantom.grid_around((LARGEST, LARGEST, int(60 / distance)), (pixel, pixel, distance), "PSR", centre)
+    return turned(grid, np.deg2rad(rng.normal(0, 3, 3)))
+
+
+def _oblique(rng: np.random.Generator) -> Grid:
+    """Turned further about one or more axes, by ten to eighteen degrees in all."""
+    turns = rng.normal(size=3)
+    return turned(_ordinary(rng), np.deg2rad(rng.uniform(10, 18)) * turns / np.linalg.norm(turns))
+
+
+def _traced(kind: str, number: int, seed: int, grid: Grid, fused=(), note: str = "") -> Trial:
+    shape = draw(seed, fused)
+    mask, levels = phantom.truth(seed, grid, fused=fused)
+    rng = _random(seed, 1)
+    share = 1.0 if (chance := rng.random()) < 0.5 else rng.uniform(0.2, 1) if chance < 0.8 else rng.uniform(-0.1, 0.2)
+    _shorten_dens(mask, levels, grid, shape, share)
+    flags = np.flatnonzero(shape.fused)
+    runs: list[list[str]] = []
+    for index in flags:
+        if runs and runs[-1][-1] == VERTEBRAE[index]:
+            runs[-1].append(VERTEBRAE[index + 1])
+        else:
+            runs.append([VERTEBRAE[index], VERTEBRAE[index + 1]])
+    told = f"seed {seed}, {max(0.0, share):.0%} of the dens"
+    return Trial(
+        kind,
+        number,
+        volume.from_array(mask, grid.affine),
+        levels,
+        tuple(map(tuple, runs)),
+        ", ".join(filter(None, (told, note))),
+    )
+
+
+def _shorten_dens(mask: np.ndarray, levels: np.ndarray, grid: Grid, shape: Shape, share: float) -> None:
+    """Leave out what lies above a share of the dens, as annotators do."""
+    index = np.argwhere(levels == level_value("C2"))
+    points = (index @ grid.affine[:3, :3].T + grid.affine[:3, 3]).astype(np.float32)
+    if share >= 1 or not len(points):
+        return
+    rise = shape.local(0, shape.turn.apply(points, back=True))[:, 2] - shape.height[0] / 2
+    above = tuple(index[rise > share * shape.dens_length].T)
+    mask[above], levels[above] = 0, 0
+
+
+def _whole(grid_of: Callable, fits: Callable = _unfused, start: int = 100_000):
+    def made(kind: str, number: int) -> Trial:
+        return _kept(kind, number, grid_of, fits, start)
+
+    return made
+
+
+@lru_cache(maxsize=2)
+def _kept(kind: str, number: int, grid_of: Callable, fits: Callable, start: int) -> Trial:
+    seed = seed_of(fits, start, number)
+    return _traced(kind, number, seed, grid_of(_random(seed)))
+
+
+# Where congenital blocks sit, by how often they do: Klippel and Feil's are C2-C3 first, then C5 to C7.
+_STARTS, _SHARES = np.arange(7), (0.32, 0.14, 0.1, 0.16, 0.16, 0.07, 0.05)
+
+
+def _congenital(kind: str, number: int) -> Trial:
+    """One block of two vertebrae, in one of four of three."""
+    seed = seed_of(_unfused, 200_000, number)
+    rng = _random(seed, 2)
+    start, count = int(rng.choice(_STARTS, p=_SHARES)), 1 + (rng.random() < 0.25)
+    pairs = tuple(pairwise(VERTEBRAE[start : start + count + 1]))
+    return _traced(kind, number, seed, _ordinary(_random(seed)), pairs)
+
+
+def _two_blocks(kind: str, number: int) -> Trial:
+    """Two congenital blocks with a disc between them at the least."""
+    seed = seed_of(_unfused, 300_000, number)
+    rng = _random(seed, 3)
+    first = int(rng.integers(0, 4))
+    second = int(rng.integers(first + 2, 7))
+    pairs = tuple((VERTEBRAE[at], VERTEBRAE[at + 1]) for at in (first, second))
+    return _traced(kind, number, seed, _ordinary(_random(seed)), pairs)
+
+
+# Fields of view.
+
+
+def _person(number: int) -> Trial:
+    """A whole spine that the other kinds are made of."""
+    return _kept("person", number, _ordinary, _unfused, 400_000)
+
+
+def heights(trial: Trial) -> tuple[np.ndarray, int]:
+    """Index (I or J or K,) along the axis of height counted towards the head, and that axis."""
+    axes = axes_of(trial.mask.grid)
+    count = trial.mask.shape[axes.height]
+    return np.arange(count) * axes.signs[axes.height], axes.height
+
+
+def _rows(trial: Trial, name: str) -> tuple[int, int]:
+    """Lowest and highest row of a level, towards the head."""
+    rows, axis = heights(trial)
+    seen = (trial.levels == level_value(name)).any(axis=tuple({0, 1, 2} - {axis}))
+    return int(rows[seen].min()), int(rows[seen].max())
+
+
+def _vertebrae(trial: Trial) -> list[str]:
+    return [name for name in VERTEBRAE if (trial.levels == level_value(name)).any()]
+
+
+def crop(trial: Trial, low: float, high: float) -> Trial:
+    """The rows from `low` to `high` of a trial, counted towards the head as in :func:`heights`."""
+    rows, axis = heights(trial)
+    kept = np.flatnonzero((rows >= low) & (rows <= high))
+    part = [slice(None)] * 3
+    part[axis] = slice(int(kept[0]), int(kept[-1]) + 1)
+    affine = trial.mask.affine.copy()
+    affine[:3, 3] += affine[:3, axis] * kept[0]
+    inside = tuple(part)
+    mask = volume.from_array(np.ascontiguousarray(trial.mask.array[inside]), affine)
+    return replace(trial, mask=mask, levels=np.ascontiguousarray(trial.levels[inside]))
+
+
+def _cut_off(kind: str, number: int) -> Trial:
+    """The upper edge of the image lies anywhere from the middle of C2's body to the lower end of C4."""
+    trial = _person(number)
+    rng = _random(number, 4)
+    _, axis = heights(trial)
+    size = trial.mask.spacing[axis]
+    top = rng.uniform(_rows(trial, "C4")[0], _rows(trial, "C2")[0] + 8 / size)
+    at = next(name for name in VERTEBRAE if _rows(trial, name)[0] <= top)
+    return replace(crop(trial, -np.inf, top), kind=kind, note=f"{trial.note}, cut at {at}")
+
+
+def _unlabelled(kind: str, number: int) -> Trial:
+    """The mask begins below C2, though the image does not."""
+    trial = _person(number)
+    rng = _random(number, 5)
+    names = ["C2", "C2-C3", "C3", "C3-C4"][: int(rng.integers(1, 5))]
+    gone = np.isin(trial.levels, [level_value(name) for name in names])
+    mask = np.where(gone, 0, trial.mask.array).astype(np.uint8)
+    levels = np.where(gone, 0, trial.levels).astype(np.uint8)
+    note = f"{trial.note}, without {', '.join(names)}"
+    return replace(trial, kind=kind, mask=volume.from_array(mask, trial.mask.affine), levels=levels, note=note)
+
+
+def _four(kind: str, number: int) -> Trial:
+    """A field of view of four vertebrae from any on, cut through their neighbours."""
+    trial = _person(number)
+    seen = _vertebrae(trial)[:-1]
+    start = int(_random(number, 6).integers(0, len(seen) - 3))
+    _, axis = heights(trial)
+    margin = 2 / trial.mask.spacing[axis]
+    top = _rows(trial, seen[start])[1] + margin
+    found = crop(trial, _rows(trial, seen[start + 3])[0] - margin, top)
+    return replace(found, kind=kind, note=f"{trial.note}, {seen[start]} to {seen[start + 3]}")
+
+
+# Faults of masks.
+
+
+def _spoiled(fault: Callable, salt: int):
+    def made(kind: str, number: int) -> Trial:
+        trial = _person(number)
+        mask, levels = trial.mask.array.copy(), trial.levels.copy()
+        told = fault(mask, levels, trial.mask.grid, _random(number, 7, salt))
+        affine = trial.mask.affine
+        return replace(
+            trial, kind=kind, mask=volume.from_array(mask, affine), levels=levels, note=f"{trial.note}, {told}"
+        )
+
+    return made
+
+
+# Kind -> (group, maker).
+KINDS: dict[str, tuple[str, Callable[[str, int], Trial]]] = {
+    "whole": ("whole", _whole(_ordinary)),
+    "wide": ("whole", _whole(_wide, start=500_000)),
+    "oblique": ("whole", _whole(_oblique, start=600_000)),
+    "scoliosis": ("whole", _whole(_ordinary, _bent, 700_000)),
+    "congenital": ("fused", _congenital),
+    "two blocks": ("fused", _two_blocks),
+    "surgical": ("fused", _whole(_ordinary, _operated, 800_000)),
+    "C2 cut off": ("cut", _cut_off),
+    "C2 not in the mask": ("cut", _unlabelled),
+    "four vertebrae": ("cut", _four),
+    **{name: ("spoiled", _spoiled(fault, salt)) for salt, (name, fault) in enumerate(trials_spoiled.FAULTS.items())},
+}
+GROUPS = tuple(dict.fromkeys(group for group, _ in KINDS.values()))
