@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 NEEDS_SLICER = "**Needs Slicer**"
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
-_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
+_LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)|<img src=\"([^\"]+)\"")
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Document:
 
     def links(self) -> list[str]:
         """Where its links and pictures lead."""
-        return _LINK.findall(_INLINE.sub("", self.prose))
+        return [link or picture for link, picture in _LINK.findall(_INLINE.sub("", self.prose))]
 
     def anchors(self) -> set[str]:
         """The names by which its headings are linked to."""

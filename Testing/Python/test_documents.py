@@ -86,8 +86,9 @@ def test_pictures_are_small():
 
 def test_what_leads_nowhere_is_found(tmp_path):
     page = Document(tmp_path / "page.md")
-    page.path.write_text("# A head, line\n[a](b.md) ![c](d.png) `[no](link.md)`\n```\n[e](f)\n```\n", encoding="utf-8")
-    assert page.links() == ["b.md", "d.png"]
+    text = '# A head, line\n[a](b.md) ![c](d.png) <img src="e.png" alt=""> `[no](link.md)`\n```\n[f](g)\n```\n'
+    page.path.write_text(text, encoding="utf-8")
+    assert page.links() == ["b.md", "d.png", "e.png"]
     assert page.anchors() == {"a-head-line"}
 
 
@@ -286,7 +287,7 @@ def test_the_tutorial_is_five_minutes_and_shows_every_panel():
     text = TUTORIAL.prose
     assert 300 < len(text.split()) < 1100, "five minutes, read and done"
     pictures = {Path(link).name for link in TUTORIAL.links() if link.endswith(".png")}
-    assert pictures >= {f"{name}.png" for name in ("dataset", "segment", "correct", "check", "doctor")}
+    assert pictures >= {f"{name}.png" for name in ("form", "dataset", "segment", "correct", "check", "doctor")}
 
 
 def test_every_key_is_in_the_tutorial_and_no_other():
