@@ -75,6 +75,7 @@ def _form(folder: Path, entry: Callable[..., dict[str, Any]], runs: int) -> dict
             person = Person(fixture.load_module(), app)
             keys = [time for _ in range(max(1, runs // 3)) for time in _filter(person, folder)]
             ready, peer = _open(person, folder, runs)
+            found = _find(runs)
             person.close()
         finally:
             made.close()
@@ -82,6 +83,7 @@ def _form(folder: Path, entry: Callable[..., dict[str, Any]], runs: int) -> dict
         "module: one key in the search of 1,255 exams": entry(keys, None, None),
         "module: the slowest of these keys": entry([max(keys)], None, None),
         "module: open an exam of 512 x 512 x 15 whose mask is ready": entry(ready, "nibabel, image and mask", peer),
+        "module: figures and remarks on a mask of 512 x 512 x 15": entry(found, None, None),
     }
 
 
@@ -136,3 +138,24 @@ def _open(person: Any, folder: Path, runs: int) -> tuple[list[float], list[float
         person.logic.leave_exam()
         person.widget.update()
     return ours[1:], [statistics.median(theirs[1:])]
+
+
+def _find(runs: int) -> list[float]:
+    """Seconds for what the check panel says after a stroke: a neck of boxes, all of it new."""
+    from CSpineSegLib import volume
+    from CSpineSegLib.workplace import check
+
+    x, y, z = SPACING
+    labels = np.zeros(SHAPE, np.uint8)
+    for level in range(8):
+        top = 60 + 48 * level
+        labels[230:270, top : top + 34, 3:12] = 1
+        labels[232:268, top + 36 : top + 46, 3:12] = 2
+    affine = np.array([[0, 0, -z, 28], [-x, 0, 0, 110], [0, -y, 0, 110], [0, 0, 0, 1.0]])
+    mask = volume.from_array(labels, affine)
+    found = []
+    for _ in range(runs):
+        began = time.perf_counter()
+        check.findings(mask, np.zeros_like(labels))
+        found.append(time.perf_counter() - began)
+    return found

@@ -49,9 +49,8 @@ for name in names:
 sys.modules["slicer.parameterNodeWrapper"].parameterNodeWrapper = lambda kind: kind
 sys.path.insert(0, "CSpineSeg")
 before = set(sys.modules)
-start = time.process_time()
 import CSpineSeg
-print(json.dumps([time.process_time() - start, sorted(set(sys.modules) - before)]))
+print(json.dumps(sorted(set(sys.modules) - before)))
 """
 
 
@@ -107,19 +106,14 @@ def test_the_modules_own_test_passes(slicer_app):  # noqa: F811
     assert result.wasSuccessful(), result.failures + result.errors
 
 
-def test_importing_the_module_takes_less_than_a_fifth_of_a_second_and_loads_nothing_heavy():
-    def run() -> tuple[float, list[str]]:
-        command = [sys.executable, "-c", EMPTY_SLICER]
-        done = subprocess.run(command, cwd=MODULE_FOLDER.parent, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    runs = [run() for _ in range(5)]
-    loaded = {name.split(".")[0] for name in runs[0][1]}
+def test_importing_the_module_loads_nothing_heavy():
+    command = [sys.executable, "-c", EMPTY_SLICER]
+    done = subprocess.run(command, cwd=MODULE_FOLDER.parent, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    loaded = {name.split(".")[0] for name in json.loads(done.stdout)}
     assert {"CSpineSeg", "CSpineSegModule", "CSpineSegLib"} <= loaded
     heavy = {"torch", "monai", "openvino", "nibabel", "pandas", "scipy", "numpy", "matplotlib", "vtk", "SimpleITK"}
     assert not loaded & heavy
-    assert min(seconds for seconds, _ in runs) < 0.2
 
 
 def test_the_shell_is_short():
