@@ -141,7 +141,7 @@ def _open(person: Any, folder: Path, runs: int) -> tuple[list[float], list[float
 
 
 def _find(runs: int) -> list[float]:
-    """Seconds for what the check panel says after a stroke: a neck of boxes, all of it new."""
+    """Seconds for what the check panel says after a stroke: a neck of boxes, all of it new to the parent."""
     from CSpineSegLib import volume
     from CSpineSegLib.workplace import check
 
@@ -149,8 +149,8 @@ def _find(runs: int) -> list[float]:
     labels = np.zeros(SHAPE, np.uint8)
     for level in range(8):
         top = 60 + 48 * level
-        labels[230:270, top : top + 34, 3:12] = 1
-        labels[232:268, top + 36 : top + 46, 3:12] = 2
+        labels[230:270, top : top + 34, 5:10] = 1
+        labels[232:268, top + 36 : top + 46, 5:10] = 2
     affine = np.array([[0, 0, -z, 28], [-x, 0, 0, 110], [0, -y, 0, 110], [0, 0, 0, 1.0]])
     mask = volume.from_array(labels, affine)
     found = []
