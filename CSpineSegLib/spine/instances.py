@@ -1,0 +1,161 @@
+"""Which voxel belongs to which body or disc, and what is set aside."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..anatomy import BODY, DISC
+from ..volume import Volume
+from .frame import Frame
+from .fusion import Reading, Step
+from .labelling import Instance
+from .sheets import ASIDE, BEFORE, Sheet, connected
+
+# A connected part of bodies is cut at a disc if so much of it lies on either side, mm3 and share; what is less is a
+# rim that hangs over.
+_CUT_VOLUME, _CUT_SHARE = 120.0, 0.06
+# A part smaller than this share of its body, and further than so many mm from it, is a speck.
+_SMALL, _FAR = 0.15, 3.0
+# mm beyond its own thickness that a bit of disc label may lie from a disc that it is counted with.
+_BESIDE = 2.0
+# Parts of one stretch that lie one below the other are bodies of their own if so large a share of the largest.
+_BODY_SHARE = 0.3
+
+
+def split(frame: Frame, reading: Reading, sheets: list[Sheet]) -> tuple[dict[Step, list[np.ndarray]], np.ndarray]:
+    """The voxels of every body and disc.
+
+    Returns
+    -------
+    bodies : for each step, its bodies from head to foot, each as positions in the frame; none where the mask has none.
+    owner : (N,) for every voxel of the frame -1, or the candidate disc that it belongs to.
+    """
+    used = [sheets[step.lower] for step in reading.steps[:-1]]
+    members = np.flatnonzero(frame.labels == BODY)
+    side = np.zeros(len(frame.labels), np.int64)
+    for sheet in used:
+        side[members] += frame.along[members] > sheet.along(frame.right[members], frame.behind[members])
+    near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE)
+    groups: list[list[np.ndarray]] = [[] for _ in reading.steps]
+    for part in connected(frame, members):
+        if not near[part].any():
+            continue
+        counts = np.bincount(side[part], minlength=len(groups))
+        large = (counts * frame.voxel >= _CUT_VOLUME) & (counts >= _CUT_SHARE * len(part))
+        own = side[part]
+        if np.count_nonzero(large) > 1:
+            kept = np.flatnonzero(large)
+            own = kept[np.abs(own[:, None] - kept).argmin(axis=1)]
+        else:
+            own = np.full(len(part), counts.argmax())
+        for k in np.unique(own):
+            groups[k].append(part[own == k])
+    bodies = {}
+    for step, parts in zip(reading.steps, groups, strict=True):
+        bodies[step] = _bodies(frame, step, _kept(frame, parts)) if step.spans else []
+    return bodies, _discs(frame, reading, sheets)
+
+
+def _kept(frame: Frame, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """The parts of a stretch without specks: small ones that lie apart from the larger."""
+    kept: list[np.ndarray] = []
+    for part in sorted(parts, key=len, reverse=True):
+        if kept and len(part) < _SMALL * len(kept[0]):
+            main = frame.points[np.concatenate(kept)]
+            low, high = main.min(axis=0) - _FAR, main.max(axis=0) + _FAR
+            if not ((frame.points[part] >= low) & (frame.points[part] <= high)).all(axis=1).any():
+                continue
+        kept.append(part)
+    return kept
+
+
+def _bodies(frame: Frame, step: Step, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """The bodies of a stretch: one, or several one below the other where a disc was not labelled."""
+    if step.spans < 2 or len(parts) < 2:
+        return [np.concatenate(parts)] if parts else []
+    largest = max(len(part) for part in parts)
+    bodies: list[np.ndarray] = []
+    for part in sorted(parts, key=lambda part: np.median(frame.along[part])):
+        if bodies and not _below(frame, bodies[-1], part, largest):
+            bodies[-1] = np.concatenate([bodies[-1], part])
+        else:
+            bodies.append(part)
+    while len(bodies) > step.spans:
+        small = min(range(len(bodies)), key=lambda k: len(bodies[k]))
+        other = small - 1 if small else 1
+        bodies[other] = np.concatenate([bodies[other], bodies[small]])
+        del bodies[small]
+    return bodies
+
+
+def _below(frame: Frame, upper: np.ndarray, lower: np.ndarray, largest: int) -> bool:
+    """Whether two parts are vertebrae one below the other, not halves side by side or crumbs."""
+    if min(len(upper), len(lower)) < _BODY_SHARE * largest:
+        return False
+    end, start = np.quantile(frame.along[upper], 0.9), np.quantile(frame.along[lower], 0.1)
+    return bool(start >= end - 2.0)
+
+
+def _discs(frame: Frame, reading: Reading, sheets: list[Sheet]) -> np.ndarray:
+    """(N,) the candidate that a voxel of the disc label belongs to, or -1."""
+    owner = np.full(len(frame.labels), -1)
+    used = [step.lower for step in reading.steps[:-1]]
+    for k in used:
+        owner[sheets[k].members] = k
+    taken = np.zeros(len(owner), bool)
+    for sheet in sheets:
+        taken[sheet.members] = True
+    # Crumbs beside a disc belong to it.
+    for part in connected(frame, np.flatnonzero((frame.labels == DISC) & ~taken)):
+        for k in used:
+            off = np.median(frame.along[part] - sheets[k].along(frame.right[part], frame.behind[part]))
+            main = frame.points[sheets[k].members]
+            low, high = main.min(axis=0) - _FAR, main.max(axis=0) + _FAR
+            inside = ((frame.points[part] >= low) & (frame.points[part] <= high)).all(axis=1).any()
+            if abs(off) <= sheets[k].thickness / 2 + _BESIDE and inside:
+                owner[part] = k
+                break
+    return owner
+
+
+def describe(mask: Volume, numbers: np.ndarray, frame: Frame, label: int, number: int) -> Instance:
+    """The instance of the voxels of a number; `numbers` (N,) goes with the frame."""
+    members = np.flatnonzero(numbers == number)
+    index = frame.index[members]
+    corners = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij")).reshape(3, -1).T @ mask.affine[:3, :3].T
+    points = frame.points[members]
+    slices = index[:, mask.sagittal_axis]
+    return Instance(
+        number=number,
+        label=label,
+        voxels=len(members),
+        volume_mm3=float(len(members) * mask.grid.voxel_volume),
+        centroid_mm=points.mean(axis=0),
+        box_mm=np.stack([points.min(axis=0) + corners.min(axis=0), points.max(axis=0) + corners.max(axis=0)]),
+        slices=(int(slices.min()), int(slices.max())),
+        touches_border=bool(((index == 0) | (index == np.array(mask.shape) - 1)).any()),
+    )
+
+
+def left_over(frame: Frame, numbers: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """(label, positions) of the connected parts that belong to nothing."""
+    return [
+        (label, part)
+        for label in (BODY, DISC)
+        for part in connected(frame, np.flatnonzero((numbers == 0) & (frame.labels == label)))
+    ]
+
+
+def whole(mask: Volume, frame: Frame, numbers: np.ndarray) -> np.ndarray:
+    """(I, J, K) uint16 from the numbers (N,) of the frame's voxels."""
+    volume = np.zeros(mask.shape, np.uint16)
+    volume[tuple(frame.index.T)] = numbers
+    return volume
+
+
+def nearest(frame: Frame, numbers: np.ndarray, point: np.ndarray) -> tuple[int, float]:
+    """The number of the instance nearest to a point (3,) RAS mm, and how far its nearest voxel's centre is, mm."""
+    away = np.linalg.norm(frame.points - point, axis=1)
+    away[numbers == 0] = np.inf
+    k = int(away.argmin())
+    return int(numbers[k]), float(away[k])
