@@ -1,0 +1,168 @@
+"""Bias and limits of agreement of every measurement against phantoms whose true values are known.
+
+    python Testing/Benchmarks/measuring_bench.py                       prints the tables
+    python Testing/Benchmarks/measuring_bench.py --people 80 --write   and puts them into Docs/measurements.md
+
+Each person lies on a random geometry such as the dataset's exams have. A mask is measured as it was cut from the
+phantom, and once more with its borders moved as a hand would move them, by half a pixel (one standard deviation).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from CSpineSegLib import phantom  # noqa: E402
+from CSpineSegLib.phantom.shape import VERTEBRAE  # noqa: E402
+from CSpineSegLib.spine import measuring, measuring_trials  # noqa: E402
+from CSpineSegLib.spine.measuring_truth import Truth  # noqa: E402
+
+DOCUMENT = ROOT / "Docs" / "measurements.md"
+BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
+FIRST = 70_000
+# C2 to T1: what every exam of the dataset shows whole.
+LAST = 7
+EXACT, DRAWN = "as cut", "as drawn"
+DISCS = {f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE)}
+
+
+def person(seed: int, beyond: bool) -> Iterator[dict[str, Any]]:
+    """Rows of one person: a measurement beside its truth."""
+    rng = np.random.default_rng([seed, 77])
+    grid = phantom.random_grid(rng)
+    truth = Truth(seed, beyond=beyond)
+    rows = [*truth.structures(LAST), *truth.whole()]
+    known = {(row.key, row.of): (row.value, row.category) for row in rows if row.value is not None}
+    sizes = truth.volumes(len(VERTEBRAE) - 1)
+    for name in truth.names(LAST):
+        known["disc_volume" if name in DISCS else "body_volume", name] = (sizes[name][0], "")
+    _, levels = phantom.truth(seed, grid, beyond=beyond)
+    labelling, mask = measuring_trials.labelling_of(levels, grid, truth.fused)
+    boundary = measuring.BOUNDARY * float(np.sort(grid.spacing)[1])
+    drawn = measuring_trials.redrawn(labelling.instances_volume, grid, boundary, rng)
+    again = measuring_trials.labelling_from(drawn, labelling.elements, grid)
+    for arm, (found, image) in ((EXACT, (labelling, mask)), (DRAWN, again)):
+        began = time.perf_counter()
+        measured = measuring.measure(found, image)
+        spent = time.perf_counter() - began
+        for row in measured.rows:
+            right = coronal(truth, sizes, row) if row.key == "coronal_angle" else known.get((row.key, row.of))
+            if right is not None:
+                yield {
+                    "seed": seed, "arm": arm, "key": row.key, "of": row.of, "truth": right[0], "value": row.value,
+                    "sigma": row.sigma, "category": row.category, "right": right[1], "reason": row.reason,
+                    "seconds": spent, "step": measured.step, "pixel": measured.pixel,
+                }  # fmt: skip
+
+
+def coronal(truth: Truth, sizes: dict[str, Any], row: measuring.Measurement) -> tuple[float | None, str] | None:
+    """Value and verdict of the same bodies' true centres."""
+    names = [name for name in sizes if name not in DISCS]
+    first, _, last = row.of.partition(" to ")
+    if row.value is None or last not in names:
+        return None
+    kept = names[names.index(first) : names.index(last) + 1]
+    right = truth.coronal({name: sizes[name][1] for name in kept})
+    return right.value, right.category
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Figures of one quantity: in percent of the truth for volumes."""
+    told = [row for row in rows if row["value"] is not None]
+    scale = np.array([100 / row["truth"] if row["key"].endswith("volume") else 1.0 for row in told])
+    error = np.array([row["value"] - row["truth"] for row in told]) * scale
+    sigma = np.array([row["sigma"] for row in told]) * scale
+    spread = float(error.std(ddof=1)) if len(error) > 1 else float("nan")
+    return {
+        "n": len(told),
+        "refused": len(rows) - len(told),
+        "bias": float(error.mean()),
+        "low": float(error.mean() - 1.96 * spread),
+        "high": float(error.mean() + 1.96 * spread),
+        "spread": spread,
+        "sigma": float(np.sqrt(np.mean(np.square(sigma)))),
+        "within": float(np.mean(np.abs(error) <= 1.96 * sigma)),
+    }
+
+
+def table(rows: list[dict[str, Any]]) -> str:
+    """A line a quantity."""
+    lines = [
+        "| quantity | masks | values | refused | bias | 95 % limits of agreement | SD told (SD of errors) | "
+        "truth within 95 % |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    groups = defaultdict(list)
+    for row in rows:
+        groups[row["key"], row["arm"]].append(row)
+    for one in measuring.DEFINITIONS:
+        for arm in (EXACT, DRAWN):
+            if not any(row["value"] is not None for row in groups[one.key, arm]):
+                continue
+            found = summary(groups[one.key, arm])
+            unit = "%" if one.key.endswith("volume") else one.unit
+            digits = 3 if not unit else 1 if unit == "%" or unit == "deg" else 2
+            title = one.title if one.kind == "spine" else f"{one.kind.capitalize()}: {one.title.lower()}"
+            name = f"{title}, {unit}" if unit else title
+            lines.append(
+                f"| {name} | {arm} | {found['n']} | {found['refused']} | {found['bias']:+.{digits}f} | "
+                f"{found['low']:+.{digits}f} to {found['high']:+.{digits}f} | "
+                f"{found['sigma']:.{digits}f} ({found['spread']:.{digits}f}) | {100 * found['within']:.0f} % |"
+            )
+    return "\n".join(lines)
+
+
+def kinds(rows: list[dict[str, Any]]) -> str:
+    """How often the type of the curve and the verdict on scoliosis are right."""
+    lines = []
+    for arm in (EXACT, DRAWN):
+        curves = [r for r in rows if r["key"] == "lordosis_type" and r["value"] is not None and r["arm"] == arm]
+        bent = [r for r in rows if r["key"] == "coronal_angle" and r["value"] is not None and r["arm"] == arm]
+        right = sum(row["category"] == row["right"] for row in curves)
+        strong, weak = [r for r in bent if r["truth"] > 10], [r for r in bent if r["truth"] <= 10]
+        missed = sum(row["category"] == "none" for row in strong)
+        wrong = sum(row["category"] == "likely" for row in weak)
+        lines.append(
+            f"- {arm}: type of the curve right in {right} of {len(curves)}; of {len(strong)} spines bent by over 10 "
+            f"degrees {missed} called none, of {len(weak)} others {wrong} called likely."
+        )
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--first", type=int, default=FIRST)
+    parser.add_argument("--beyond", action="store_true", help="people outside the usual ranges")
+    parser.add_argument("--output", type=Path, help="all rows as JSON")
+    parser.add_argument("--write", action="store_true", help="put the tables into Docs/measurements.md")
+    options = parser.parse_args()
+    rows = []
+    for seed in range(options.first, options.first + options.people):
+        rows.extend(person(seed, options.beyond))
+        print(f"{seed - options.first + 1} of {options.people}", end="\r", file=sys.stderr, flush=True)
+    if options.output:
+        options.output.write_text(json.dumps(rows), encoding="utf-8")
+    spent = np.median([row["seconds"] for row in rows])
+    text = f"{options.people} people; {spent:.1f} s an exam (median).\n\n{table(rows)}\n\n{kinds(rows)}"
+    print(text)
+    if options.write:
+        before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
+        after = rest.split(END)[1]
+        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8", newline="\n")
+
+
+if __name__ == "__main__":
+    main()
