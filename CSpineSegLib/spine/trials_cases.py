@@ -118,11 +118,15 @@ def _oblique(rng: np.random.Generator) -> Grid:
     return turned(_ordinary(rng), np.deg2rad(rng.uniform(10, 18)) * turns / np.linalg.norm(turns))
 
 
-def _traced(kind: str, number: int, seed: int, grid: Grid, fused=(), note: str = "") -> Trial:
+def _traced(kind: str, number: int, seed: int, grid: Grid, fused=(), dens: tuple[float, float] = (1 / 3, 1)) -> Trial:
+    """The person of a seed; half of the masks hold all of the dens, the others a share between two limits.
+
+    The lower third of the dens counts as body wherever phantoms are drawn; on the rest annotators differ.
+    """
     shape = draw(seed, fused)
     mask, levels = phantom.truth(seed, grid, fused=fused)
     rng = _random(seed, 1)
-    share = 1.0 if (chance := rng.random()) < 0.5 else rng.uniform(0.2, 1) if chance < 0.8 else rng.uniform(-0.1, 0.2)
+    share = 1.0 if rng.random() < 0.5 and dens[1] == 1 else rng.uniform(*dens)
     _shorten_dens(mask, levels, grid, shape, share)
     flags = np.flatnonzero(shape.fused)
     runs: list[list[str]] = []
@@ -131,15 +135,8 @@ def _traced(kind: str, number: int, seed: int, grid: Grid, fused=(), note: str =
             runs[-1].append(VERTEBRAE[index + 1])
         else:
             runs.append([VERTEBRAE[index], VERTEBRAE[index + 1]])
-    told = f"seed {seed}, {max(0.0, share):.0%} of the dens"
-    return Trial(
-        kind,
-        number,
-        volume.from_array(mask, grid.affine),
-        levels,
-        tuple(map(tuple, runs)),
-        ", ".join(filter(None, (told, note))),
-    )
+    note = f"seed {seed}, {max(0.0, share):.0%} of the dens"
+    return Trial(kind, number, volume.from_array(mask, grid.affine), levels, tuple(map(tuple, runs)), note)
 
 
 def _shorten_dens(mask: np.ndarray, levels: np.ndarray, grid: Grid, shape: Shape, share: float) -> None:
@@ -190,6 +187,12 @@ def _two_blocks(kind: str, number: int) -> Trial:
 
 
 # Fields of view.
+
+
+def _no_dens(kind: str, number: int) -> Trial:
+    """Of C2 only the body, cut off at the foot of the dens or a little beside it."""
+    seed = seed_of(_unfused, 900_000, number)
+    return _traced(kind, number, seed, _ordinary(_random(seed)), dens=(-0.1, 0.15))
 
 
 def _person(number: int) -> Trial:
@@ -290,6 +293,7 @@ KINDS: dict[str, tuple[str, Callable[[str, int], Trial]]] = {
     "surgical": ("fused", _whole(_ordinary, _operated, 800_000)),
     "C2 cut off": ("cut", _cut_off),
     "C2 not in the mask": ("cut", _unlabelled),
+    "C2 without dens": ("cut", _no_dens),
     "four vertebrae": ("cut", _four),
     **{name: ("spoiled", _spoiled(fault, salt)) for salt, (name, fault) in enumerate(trials_spoiled.FAULTS.items())},
 }

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,7 @@ from CSpineSegLib.phantom.shape import VERTEBRAE
 from CSpineSegLib.spine import trials, trials_cases, trials_spoiled
 from CSpineSegLib.spine.labelling import Element, Labelling
 
+BENCH = Path(__file__).resolve().parents[1] / "Benchmarks" / "levels_bench.py"
 GRID = phantom.grid_around((90, 140, 13), (1.6, 1.6, 4.0), "PSR")
 BLOCK = ("C5", "C6")
 
@@ -199,3 +203,18 @@ def test_a_trial_is_the_same_each_time():
     again = trials.make("congenital", 1)
     assert np.array_equal(first.mask.array, again.mask.array) and first.note == again.note
     assert first.blocks and all(set(block) <= set(VERTEBRAE) for block in first.blocks)
+
+
+def test_the_benchmark_renews_the_table_of_a_document_and_lists_what_failed(tmp_path):
+    document, listed, kept = tmp_path / "levels.md", tmp_path / "failures.txt", tmp_path / "kept"
+    document.write_text("before\n<!-- trials -->\nold\n<!-- end of trials -->\nafter\n", encoding="utf-8")
+    words = ["--count", "1", "--kinds", "four vertebrae", "--keep", str(kept)]
+    words += ["--document", str(document), "--failures", str(listed)]
+    for _ in range(2):  # the second time from what the first has kept
+        subprocess.run([sys.executable, str(BENCH), *words], check=True, stdout=subprocess.DEVNULL)
+        text = document.read_text(encoding="utf-8")
+        assert text.startswith("before\n<!-- trials -->\n| masks |") and text.endswith(
+            "<!-- end of trials -->\nafter\n"
+        )
+        assert "| four vertebrae | " in text and "old" not in text
+    assert listed.is_file() and len(list(kept.glob("*.npz"))) == 1
