@@ -19,7 +19,7 @@ DEFINITIONS = {
     "hd_mm": "the largest distance of an element of one surface to the other surface, of both directions",
     "hd95_mm": (
         "the larger of the two directed 95th percentiles: the smallest distance within which 95 % of the surface (by "
-        "area; by number for 'voxels') lies"
+        "area) lies; of 'voxels' the percentile with linear interpolation"
     ),
     "assd_mm": "the mean distance over both surfaces together, weighted by area (by number for 'voxels')",
     "nsd_1mm": "the share of both surfaces together that lies within 1 mm of the other surface",

@@ -34,14 +34,16 @@ class Overlap:
 
 
 def overlap(reference: np.ndarray, candidate: np.ndarray, parts: tuple[int, int] | None = None) -> Overlap:
-    """Of two integer arrays of the same shape, where 0 is background and part n has the value n + 1.
+    """Of two integer arrays of the same shape, where 0 is background and every other value a part.
 
-    `parts` is how many parts there are, if the last ones may have no voxels.
+    With `parts`, the numbers of parts, part n has the value n + 1 and is one even without voxels; otherwise the values
+    that occur are the parts, in rising order.
     """
     rows, columns = parts or (int(reference.max(initial=0)), int(candidate.max(initial=0)))
     codes = reference.astype(np.int64) * (columns + 1) + candidate
     table = np.bincount(codes.ravel(), minlength=(rows + 1) * (columns + 1)).reshape(rows + 1, columns + 1)
-    return Overlap(table[1:, 1:], table[1:].sum(axis=1), table[:, 1:].sum(axis=0))
+    found = Overlap(table[1:, 1:], table[1:].sum(axis=1), table[:, 1:].sum(axis=0))
+    return found if parts else found.cut(np.flatnonzero(found.reference), np.flatnonzero(found.candidate))
 
 
 def groups(found: Overlap) -> list[tuple[list[int], list[int]]]:

@@ -24,12 +24,14 @@ class Distances:
     there, back : (M,) and (N,) mm, from the reference's M points to the candidate's surface, and the other way;
         infinite if the other mask is empty.
     there_weights, back_weights : the share of the surface that each point stands for: mm2, or 1 for voxels.
+    surfaces : what the points are, see :func:`between`.
     """
 
     there: np.ndarray
     back: np.ndarray
     there_weights: np.ndarray
     back_weights: np.ndarray
+    surfaces: Surfaces = "elements"
 
     @property
     def measurable(self) -> bool:
@@ -44,8 +46,11 @@ class Distances:
     def percentile(self, percent: float) -> float:
         """The larger of the two directed percentiles, mm.
 
-        Of one direction it is the smallest distance within which `percent` of the surface lies.
+        Of one direction it is the smallest distance within which `percent` of the surface lies; of voxels, which all
+        weigh the same, the usual one that interpolates between two distances.
         """
+        if self.surfaces == "voxels":
+            return float(max(np.percentile(distances, percent) for distances in (self.there, self.back)))
         pairs = (self.there, self.there_weights), (self.back, self.back_weights)
         return max(_percentile(distances, weights, percent) for distances, weights in pairs)
 
@@ -96,13 +101,13 @@ def between(
         raise ValueError(f"surfaces are 'elements' or 'voxels', not {surfaces!r}")
     there = nearest.distances(points[0], edges[1], spacing)
     back = nearest.distances(points[1], edges[0], spacing)
-    return Distances(there, back, *weights)
+    return Distances(there, back, *weights, surfaces)
 
 
 def pooled(parts: Sequence[Distances]) -> Distances:
-    """The distances of several structures as those of one."""
+    """The distances of several structures, one or more, as those of one."""
     fields = ("there", "back", "there_weights", "back_weights")
-    return Distances(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields))
+    return Distances(*(np.concatenate([getattr(part, name) for part in parts]) for name in fields), parts[0].surfaces)
 
 
 def bounding_box(first: np.ndarray, second: np.ndarray) -> tuple[slice, ...]:
