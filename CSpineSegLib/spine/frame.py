@@ -28,6 +28,7 @@ class Frame:
     voxel : volume of a voxel, mm3.
     row : mm, the voxel's side that runs most nearly along the spine.
     slices : mm from one sagittal slice to the next.
+    cut : (N,) bool, in the first or last row of the volume, where the field of view ends above or below.
     """
 
     index: np.ndarray
@@ -40,6 +41,7 @@ class Frame:
     voxel: float
     row: float
     slices: float
+    cut: np.ndarray
 
     def line_points(self) -> np.ndarray:
         """(M, 3) points of the line, RAS mm, from head to foot, a few mm apart."""
@@ -60,7 +62,9 @@ def build(mask: Volume) -> Frame | None:
         return None
     along, right, behind = line.place(points @ _TURN.T).T
     steps = mask.affine[:3, :3]
-    row = float(mask.spacing[np.argmax(np.abs(steps[2]) / mask.spacing)])
+    upright = int(np.argmax(np.abs(steps[2]) / mask.spacing))
+    row = float(mask.spacing[upright])
+    cut = np.isin(index[:, upright], (0, mask.shape[upright] - 1))
     labels = mask.array[tuple(index.T)].astype(np.uint8)
     volume, slices = mask.grid.voxel_volume, float(mask.spacing[mask.sagittal_axis])
-    return Frame(index, labels, points, along, right, behind, line, volume, row, slices)
+    return Frame(index, labels, points, along, right, behind, line, volume, row, slices, cut)

@@ -151,7 +151,9 @@ class _Lattice:
         if upper == -1 and lower == count and (not spans or count):
             return None
         if not spans:
-            score -= min(2.0 + whole / 40.0, 12.0) if whole >= _CRUMB else 0.0
+            end = evidence.upper[lower] if upper == -1 else evidence.lower[count - 1 - upper]
+            beyond = end.volume if end is not None else 0.0
+            score -= min(2.0 + beyond / 40.0, 12.0) if beyond >= _CRUMB else 0.0
             score = np.full((self.counts, STARTS, len(SCALES)), score)
             return score + start_with_disc()[:, None] if upper == -1 else score
         score -= _JOINED * (spans > 1) + _JOINED_MORE * max(spans - 2, 0)
@@ -161,7 +163,7 @@ class _Lattice:
             end = evidence.lower[count - 1 - upper] if last and not first else end
             end = evidence.upper[0] if first and last else end
             if end is None:
-                return None if spans > 1 else np.full((self.counts, STARTS, len(SCALES)), score - 2 * _ABSENT)
+                return None
             height, cut = end.height, True
             if first:
                 score = score + start_with_body(end)[:, None]
@@ -267,6 +269,8 @@ def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
         return np.zeros(0), np.zeros(0)
     share = np.array([volume / np.median(volumes[max(k - 3, 0) : k + 4]) for k, volume in enumerate(volumes)])
     real = -np.clip(4.0 - 16.0 * share, 0.0, 4.0)
-    # At either end of the mask a disc may be cut.
-    real[[0, -1]] /= 2
-    return real, -np.clip(16.0 * share, 0.5, 12.0)
+    passed = -np.clip(16.0 * share, 0.5, 12.0)
+    # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends.
+    for k in {0, len(sheets) - 1}:
+        real[k], passed[k] = (0.0, min(passed[k], -4.0)) if sheets[k].cut else (real[k] / 2, passed[k])
+    return real, passed

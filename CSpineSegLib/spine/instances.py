@@ -50,10 +50,23 @@ def split(frame: Frame, reading: Reading, sheets: list[Sheet]) -> tuple[dict[Ste
             own = np.full(len(part), counts.argmax())
         for k in np.unique(own):
             groups[k].append(part[own == k])
+    for k, step in enumerate(reading.steps):
+        if step.spans and not groups[k]:
+            _take_back(groups, side, k)
     bodies = {}
     for step, parts in zip(reading.steps, groups, strict=True):
         bodies[step] = _bodies(frame, step, _kept(frame, parts)) if step.spans else []
     return bodies, _discs(frame, reading, sheets)
+
+
+def _take_back(groups: list[list[np.ndarray]], side: np.ndarray, k: int) -> None:
+    """What lies in a stretch that would be empty, from the neighbours that it hangs together with."""
+    for other in (k - 1, k + 1):
+        if 0 <= other < len(groups):
+            own = [part[side[part] == k] for part in groups[other]]
+            groups[other] = [part[side[part] != k] for part in groups[other]]
+            groups[k] += [part for part in own if len(part)]
+            groups[other] = [part for part in groups[other] if len(part)]
 
 
 def _kept(frame: Frame, parts: list[np.ndarray]) -> list[np.ndarray]:

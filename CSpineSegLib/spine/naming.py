@@ -50,7 +50,7 @@ def elements(
 def _shares(parts: Sequence[np.ndarray], spans: int) -> list[int]:
     """How many of `spans` vertebrae each part holds: by size, at least one each."""
     shares = [1] * len(parts)
-    for _ in range(spans - len(parts)):
+    for _ in range(spans - len(parts) if parts else 0):
         largest = max(range(len(parts)), key=lambda k: len(parts[k]) / shares[k])
         shares[largest] += 1
     return shares

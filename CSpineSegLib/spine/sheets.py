@@ -35,6 +35,7 @@ class Sheet:
     slopes : (2,) mm along the line per mm to the right and to the back.
     thickness : mm along the line.
     volume : mm3.
+    cut : it reaches the end of the field of view, above or below.
     parts : connected parts it was put together from.
     """
 
@@ -43,6 +44,7 @@ class Sheet:
     slopes: np.ndarray
     thickness: float
     volume: float
+    cut: bool
     parts: int = 1
 
     def along(self, right: np.ndarray, behind: np.ndarray) -> np.ndarray:
@@ -100,7 +102,9 @@ def _fitted(frame: Frame, members: np.ndarray, parts: int = 1) -> Sheet:
     slopes = np.clip(slopes, -0.7, 0.7)
     rest = along - place - beside @ slopes
     thickness = float(np.subtract(*np.quantile(rest, (0.95, 0.05)))) + frame.row
-    return Sheet(members, float(place + np.median(rest[inner])), slopes, thickness, len(members) * frame.voxel, parts)
+    place += float(np.median(rest[inner]))
+    volume, cut = len(members) * frame.voxel, bool(frame.cut[members].any())
+    return Sheet(members, float(place), slopes, thickness, volume, cut, parts)
 
 
 def _one(frame: Frame, sheet: Sheet, part: np.ndarray) -> bool:

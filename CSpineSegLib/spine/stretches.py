@@ -15,6 +15,8 @@ from .sheets import ASIDE, BEFORE, Sheet, connected
 CORE_SIDE, CORE_DEPTH = 7.0, 6.0
 # Parts smaller than this share of a stretch's largest do not tell where it ends: a tip of the dens, a speck.
 _PART = 0.2
+# mm from a disc's middle within which the next body begins.
+_NEXT = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +30,7 @@ class End:
     taper : share of the end plate that lies well below its middle: most of it around a dens, the rims of others.
     half : mm, half of the depth of the vertebra at the end.
     room : mm from the end to the border of the volume, along the axis nearest to the spine; 0 if it touches.
-    volume : mm3 of bodies.
+    volume : mm3 of bodies, without what lies far from the disc and rims that hang over it.
     """
 
     height: float
@@ -84,8 +86,8 @@ def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, up
     """How the spine ends above or below a sheet; `members` are the positions of the body voxels there."""
     if not len(members):
         return None
-    volume = len(members) * frame.voxel
     parts = connected(frame, members)
+    volume = frame.voxel * sum(_beyond(frame, sheet, part) for part in parts)
     largest = max(len(part) for part in parts)
     members = np.concatenate([part for part in parts if len(part) >= _PART * largest])
     right, behind, along = frame.right[members], frame.behind[members], frame.along[members]
@@ -120,6 +122,16 @@ def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, up
     below = float(np.mean(tops < centre - 0.25 * half))
     room = _room(frame, mask, members, upper)
     return End(min(edge, centre) + frame.row / 2, centre - edge, below, half, room, volume)
+
+
+def _beyond(frame: Frame, sheet: Sheet | None, part: np.ndarray) -> int:
+    """How many voxels of a part make a body beyond a sheet: none if it begins elsewhere, nor rims that hang over."""
+    if sheet is None:
+        return len(part)
+    off = np.abs(sheet.along(frame.right[part], frame.behind[part]) - frame.along[part])
+    if off.min() > _NEXT:
+        return 0
+    return int(np.count_nonzero(off > sheet.thickness / 2 - frame.row))
 
 
 def _columns(beside: np.ndarray, out: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
