@@ -1,29 +1,26 @@
 """Masks with known levels, to try labelling on: phantoms whole, fused, cut and spoiled. All lengths in mm.
 
-A trial is drawn from its kind and number alone, the same each time. Matrices over 320 are drawn at 320, which no method
-here notices and which saves half of the time.
+A trial is drawn from its kind and number alone, the same each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import islice, pairwise
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
-from .. import phantom, volume
+from .. import volume
 from ..anatomy import level_value
 from ..errors import InputError
-from ..phantom.grids import axes_of, turned
-from ..phantom.shape import VERTEBRAE, Shape, draw
+from ..phantom.grids import axes_of
+from ..phantom.shape import VERTEBRAE
 from ..volume import Grid, Volume
+from . import trials_people as people
 from . import trials_spoiled
-
-LARGEST = 320
-# A discarded scoliosis leans less, or bends less, over the vertebrae that are seen.
-_BENT = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,95 +59,15 @@ def _random(seed: int, *salt: int) -> np.random.Generator:
     return np.random.default_rng([seed, 61, *salt])
 
 
-# People.
-
-
-def _unfused(shape: Shape) -> bool:
-    return not shape.fused.any()
-
-
-def _bent(shape: Shape) -> bool:
-    side = shape.centre[:9, 0]
-    straight = np.polyval(np.polyfit(shape.centre[:9, 2], side, 1), shape.centre[:9, 2])
-    return _unfused(shape) and np.ptp(side) > _BENT and np.ptp(side - straight) > _BENT / 3
-
-
-def _operated(shape: Shape) -> bool:
-    return bool(shape.surgical[:7].any())
-
-
-@lru_cache(maxsize=64)
-def _seeds(fits: Callable[[Shape], bool], start: int, count: int) -> tuple[int, ...]:
-    """The first `count` seeds from `start` on whose persons fit."""
-
-    def found() -> Iterator[int]:
-        seed = start
-        while True:
-            if fits(draw(seed)):
-                yield seed
-            seed += 1
-
-    return tuple(islice(found(), count))
-
-
-def seed_of(fits: Callable[[Shape], bool], start: int, number: int) -> int:
-    return _seeds(fits, start, 50 * (number // 50 + 1))[number]
-
-
 # Whole and fused spines.
 
 
-def _ordinary(rng: np.random.Generator) -> Grid:
-    return phantom.random_grid(rng, largest=LARGEST)
+def _traced(kind: str, number: int, seed: int, grid: Grid, **more: Any) -> Trial:
+    drawn = people.drawn(seed, grid, **more)
+    return Trial(kind, number, drawn.mask, drawn.levels, drawn.blocks, drawn.note)
 
 
-def _wide(rng: np.random.Generator) -> Grid:
-    """As for scoliosis or a survey: C2 to T7, 25 bodies and discs."""
-    pixel, distance = rng.uniform(1.0, 1.15), rng.choice((3.3, 4.0))
-    centre = np.array((0.0, 0.0, -58.0)) + rng.normal(0, (2, 6, 6))
-    grid = phantom.grid_around((LARGEST, LARGEST, int(60 / distance)), (pixel, pixel, distance), "PSR", centre)
-    return turned(grid, np.deg2rad(rng.normal(0, 3, 3)))
-
-
-def _oblique(rng: np.random.Generator) -> Grid:
-    """Turned further about one or more axes, by ten to eighteen degrees in all."""
-    turns = rng.normal(size=3)
-    return turned(_ordinary(rng), np.deg2rad(rng.uniform(10, 18)) * turns / np.linalg.norm(turns))
-
-
-def _traced(kind: str, number: int, seed: int, grid: Grid, fused=(), dens: tuple[float, float] = (1 / 3, 1)) -> Trial:
-    """The person of a seed; half of the masks hold all of the dens, the others a share between two limits.
-
-    The lower third of the dens counts as body wherever phantoms are drawn; on the rest annotators differ.
-    """
-    shape = draw(seed, fused)
-    mask, levels = phantom.truth(seed, grid, fused=fused)
-    rng = _random(seed, 1)
-    share = 1.0 if rng.random() < 0.5 and dens[1] == 1 else rng.uniform(*dens)
-    _shorten_dens(mask, levels, grid, shape, share)
-    flags = np.flatnonzero(shape.fused)
-    runs: list[list[str]] = []
-    for index in flags:
-        if runs and runs[-1][-1] == VERTEBRAE[index]:
-            runs[-1].append(VERTEBRAE[index + 1])
-        else:
-            runs.append([VERTEBRAE[index], VERTEBRAE[index + 1]])
-    note = f"seed {seed}, {max(0.0, share):.0%} of the dens"
-    return Trial(kind, number, volume.from_array(mask, grid.affine), levels, tuple(map(tuple, runs)), note)
-
-
-def _shorten_dens(mask: np.ndarray, levels: np.ndarray, grid: Grid, shape: Shape, share: float) -> None:
-    """Leave out what lies above a share of the dens, as annotators do."""
-    index = np.argwhere(levels == level_value("C2"))
-    points = (index @ grid.affine[:3, :3].T + grid.affine[:3, 3]).astype(np.float32)
-    if share >= 1 or not len(points):
-        return
-    rise = shape.local(0, shape.turn.apply(points, back=True))[:, 2] - shape.height[0] / 2
-    above = tuple(index[rise > share * shape.dens_length].T)
-    mask[above], levels[above] = 0, 0
-
-
-def _whole(grid_of: Callable, fits: Callable = _unfused, start: int = 100_000):
+def _whole(grid_of: Callable, fits: Callable = people.unfused, start: int = 100_000):
     def made(kind: str, number: int) -> Trial:
         return _kept(kind, number, grid_of, fits, start)
 
@@ -159,7 +76,7 @@ def _whole(grid_of: Callable, fits: Callable = _unfused, start: int = 100_000):
 
 @lru_cache(maxsize=2)
 def _kept(kind: str, number: int, grid_of: Callable, fits: Callable, start: int) -> Trial:
-    seed = seed_of(fits, start, number)
+    seed = people.seed_of(fits, start, number)
     return _traced(kind, number, seed, grid_of(_random(seed)))
 
 
@@ -169,21 +86,21 @@ _STARTS, _SHARES = np.arange(7), (0.32, 0.14, 0.1, 0.16, 0.16, 0.07, 0.05)
 
 def _congenital(kind: str, number: int) -> Trial:
     """One block of two vertebrae, in one of four of three."""
-    seed = seed_of(_unfused, 200_000, number)
+    seed = people.seed_of(people.unfused, 200_000, number)
     rng = _random(seed, 2)
     start, count = int(rng.choice(_STARTS, p=_SHARES)), 1 + (rng.random() < 0.25)
     pairs = tuple(pairwise(VERTEBRAE[start : start + count + 1]))
-    return _traced(kind, number, seed, _ordinary(_random(seed)), pairs)
+    return _traced(kind, number, seed, people.ordinary(_random(seed)), fused=pairs)
 
 
 def _two_blocks(kind: str, number: int) -> Trial:
     """Two congenital blocks with a disc between them at the least."""
-    seed = seed_of(_unfused, 300_000, number)
+    seed = people.seed_of(people.unfused, 300_000, number)
     rng = _random(seed, 3)
     first = int(rng.integers(0, 4))
     second = int(rng.integers(first + 2, 7))
     pairs = tuple((VERTEBRAE[at], VERTEBRAE[at + 1]) for at in (first, second))
-    return _traced(kind, number, seed, _ordinary(_random(seed)), pairs)
+    return _traced(kind, number, seed, people.ordinary(_random(seed)), fused=pairs)
 
 
 # Fields of view.
@@ -191,13 +108,13 @@ def _two_blocks(kind: str, number: int) -> Trial:
 
 def _no_dens(kind: str, number: int) -> Trial:
     """Of C2 only the body, cut off at the foot of the dens or a little beside it."""
-    seed = seed_of(_unfused, 900_000, number)
-    return _traced(kind, number, seed, _ordinary(_random(seed)), dens=(-0.1, 0.15))
+    seed = people.seed_of(people.unfused, 900_000, number)
+    return _traced(kind, number, seed, people.ordinary(_random(seed)), dens=(-0.1, 0.15))
 
 
 def _person(number: int) -> Trial:
     """A whole spine that the other kinds are made of."""
-    return _kept("person", number, _ordinary, _unfused, 400_000)
+    return _kept("person", number, people.ordinary, people.unfused, 400_000)
 
 
 def heights(trial: Trial) -> tuple[np.ndarray, int]:
@@ -284,13 +201,13 @@ def _spoiled(fault: Callable, salt: int):
 
 # Kind -> (group, maker).
 KINDS: dict[str, tuple[str, Callable[[str, int], Trial]]] = {
-    "whole": ("whole", _whole(_ordinary)),
-    "wide": ("whole", _whole(_wide, start=500_000)),
-    "oblique": ("whole", _whole(_oblique, start=600_000)),
-    "scoliosis": ("whole", _whole(_ordinary, _bent, 700_000)),
+    "whole": ("whole", _whole(people.ordinary)),
+    "wide": ("whole", _whole(people.wide, start=500_000)),
+    "oblique": ("whole", _whole(people.oblique, start=600_000)),
+    "scoliosis": ("whole", _whole(people.ordinary, people.bent, 700_000)),
     "congenital": ("fused", _congenital),
     "two blocks": ("fused", _two_blocks),
-    "surgical": ("fused", _whole(_ordinary, _operated, 800_000)),
+    "surgical": ("fused", _whole(people.ordinary, people.operated, 800_000)),
     "C2 cut off": ("cut", _cut_off),
     "C2 not in the mask": ("cut", _unlabelled),
     "C2 without dens": ("cut", _no_dens),
