@@ -10,10 +10,8 @@ from .frame import Frame
 from .fusion import Reading, Step
 from .labelling import Instance
 from .sheets import ASIDE, BEFORE, Sheet, connected
+from .stretches import settled
 
-# A connected part of bodies is cut at a disc if so much of it lies on either side, mm3 and share; what is less is a
-# rim that hangs over.
-_CUT_VOLUME, _CUT_SHARE = 120.0, 0.06
 # A part smaller than this share of its body, and further than so many mm from it, is a speck.
 _SMALL, _FAR = 0.15, 3.0
 # mm beyond its own thickness that a bit of disc label may lie from a disc that it is counted with.
@@ -36,37 +34,13 @@ def split(frame: Frame, reading: Reading, sheets: list[Sheet]) -> tuple[dict[Ste
     for sheet in used:
         side[members] += frame.along[members] > sheet.along(frame.right[members], frame.behind[members])
     near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE)
-    groups: list[list[np.ndarray]] = [[] for _ in reading.steps]
-    for part in connected(frame, members):
-        if not near[part].any():
-            continue
-        counts = np.bincount(side[part], minlength=len(groups))
-        large = (counts * frame.voxel >= _CUT_VOLUME) & (counts >= _CUT_SHARE * len(part))
-        own = side[part]
-        if np.count_nonzero(large) > 1:
-            kept = np.flatnonzero(large)
-            own = kept[np.abs(own[:, None] - kept).argmin(axis=1)]
-        else:
-            own = np.full(len(part), counts.argmax())
-        for k in np.unique(own):
-            groups[k].append(part[own == k])
-    for k, step in enumerate(reading.steps):
-        if step.spans and not groups[k]:
-            _take_back(groups, side, k)
+    members = np.concatenate([part for part in connected(frame, members) if near[part].any()] or [members[:0]])
+    own = settled(frame, members, side[members])
+    groups = [connected(frame, members[own == k]) for k in range(len(reading.steps))]
     bodies = {}
     for step, parts in zip(reading.steps, groups, strict=True):
         bodies[step] = _bodies(frame, step, _kept(frame, parts)) if step.spans else []
     return bodies, _discs(frame, reading, sheets)
-
-
-def _take_back(groups: list[list[np.ndarray]], side: np.ndarray, k: int) -> None:
-    """What lies in a stretch that would be empty, from the neighbours that it hangs together with."""
-    for other in (k - 1, k + 1):
-        if 0 <= other < len(groups):
-            own = [part[side[part] == k] for part in groups[other]]
-            groups[other] = [part[side[part] != k] for part in groups[other]]
-            groups[k] += [part for part in own if len(part)]
-            groups[other] = [part for part in groups[other] if len(part)]
 
 
 def _kept(frame: Frame, parts: list[np.ndarray]) -> list[np.ndarray]:

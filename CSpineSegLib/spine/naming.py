@@ -39,7 +39,7 @@ def elements(
             note = _note(part is not parts[0], spans)
             add("block" if spans > 1 else "body", part, ordinal, sure, note, spans)
             ordinal += spans
-        if not parts and step.spans and found:
+        if not parts and step.spans and step is not reading.steps[-1] and found:
             found[-1] = replace(found[-1], note=_joined(found[-1].note, f"{missing or step.spans} missing below"))
         if step is not reading.steps[-1]:
             members = np.flatnonzero(owner == step.lower)

@@ -13,6 +13,8 @@ from .sheets import ASIDE, BEFORE, Sheet, connected
 
 # mm from the line: the core of a body, in which its height and filling are measured.
 CORE_SIDE, CORE_DEPTH = 7.0, 6.0
+# A connected part of bodies is cut at a disc if so much of it lies on either side, mm3 and share.
+_CUT_VOLUME, _CUT_SHARE = 120.0, 0.06
 # Parts smaller than this share of a stretch's largest do not tell where it ends: a tip of the dens, a speck.
 _PART = 0.2
 # mm from a disc's middle within which the next body begins.
@@ -30,7 +32,7 @@ class End:
     taper : share of the end plate that lies well below its middle: most of it around a dens, the rims of others.
     half : mm, half of the depth of the vertebra at the end.
     room : mm from the end to the border of the volume, along the axis nearest to the spine; 0 if it touches.
-    volume : mm3 of bodies, without what lies far from the disc and rims that hang over it.
+    volume : mm3 of bodies, without what lies far from the disc.
     """
 
     height: float
@@ -67,6 +69,7 @@ def measure(frame: Frame, sheets: list[Sheet]) -> Stretches:
     cell = np.zeros(len(bodies), np.int64)
     for sheet in sheets:
         cell += along > sheet.along(right, behind)
+    cell = settled(frame, bodies, cell)
     count = len(sheets) + 1
     side = max(CORE_SIDE, 1.01 * frame.slices)
     inner = np.abs(right) <= side
@@ -80,6 +83,22 @@ def measure(frame: Frame, sheets: list[Sheet]) -> Stretches:
             middle = of & (along >= low) & (along <= high)
             depth[k] = np.ptp(np.quantile(behind[middle], (0.04, 0.96))) / 0.92
     return Stretches(bodies, cell, volume, depth)
+
+
+def settled(frame: Frame, members: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """(M,) on which side of the discs body voxels lie, where rims that hang over a disc go with their body.
+
+    A connected part is cut at a disc only if much of it lies on either side.
+    """
+    result, position = side.copy(), np.full(len(frame.labels), -1)
+    position[members] = np.arange(len(members))
+    for part in connected(frame, members):
+        own = side[position[part]]
+        counts = np.bincount(own)
+        large = np.flatnonzero((counts * frame.voxel >= _CUT_VOLUME) & (counts >= _CUT_SHARE * len(part)))
+        kept = large if len(large) else np.array([counts.argmax()])
+        result[position[part]] = kept[np.abs(own[:, None] - kept).argmin(axis=1)]
+    return result
 
 
 def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, upper: bool) -> End | None:
@@ -125,7 +144,7 @@ def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, up
 
 
 def _beyond(frame: Frame, sheet: Sheet | None, part: np.ndarray) -> int:
-    """How many voxels of a part make a body beyond a sheet: none if it begins elsewhere, nor rims that hang over."""
+    """How many voxels of a part make a body beyond a sheet: none if it begins elsewhere, nor what lies in the disc."""
     if sheet is None:
         return len(part)
     off = np.abs(sheet.along(frame.right[part], frame.behind[part]) - frame.along[part])
