@@ -23,7 +23,9 @@ _DEPTHS = (6.0, 45.0)
 # mm about a parabola, and radians between both: beyond, a border is not an endplate. Spurs, dents and the lip of the
 # phantoms' endplates reach .9 mm and 25 degrees.
 _ROUGHEST, _STEEPEST = 1.5, np.deg2rad(35)
-_PASSES = 5
+_PASSES = 4
+# mm, or slope, by which parameters are moved to see what depends on them: small against any curvature of a formula.
+_MOVE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,24 +67,28 @@ class Fit:
 
 
 def propagate(function: Callable[..., float], *fits: Fit) -> tuple[float, float]:
-    """A value of one or more fits and its standard uncertainty, to first order.
+    """A value of one or more fits and its standard uncertainty; see :func:`propagate_all`."""
+    values, covariance = propagate_all(function, *fits)
+    return float(values[0]), float(np.sqrt(max(covariance[0, 0], 0.0)))
+
+
+def propagate_all(function: Callable[..., np.ndarray | float], *fits: Fit) -> tuple[np.ndarray, np.ndarray]:
+    """Values (n,) of one or more fits with their covariance (n, n), to first order.
 
     `function` gets the parameters of each fit. Fits are independent of each other.
     """
     values = [fit.values for fit in fits]
-    variance = 0.0
+    found = np.atleast_1d(function(*values)).astype(float)
+    covariance = np.zeros((len(found), len(found)))
     for number, fit in enumerate(fits):
-        gradient = np.zeros(COUNT)
+        gradient = np.zeros((len(found), COUNT))
         for place in np.flatnonzero(np.diag(fit.covariance) > 0):
-            ends = []
-            for step in (1e-4, -1e-4):
-                moved = list(values)
-                moved[number] = fit.values.copy()
-                moved[number][place] += step
-                ends.append(function(*moved))
-            gradient[place] = (ends[0] - ends[1]) / 2e-4
-        variance += float(gradient @ fit.covariance @ gradient)
-    return float(function(*values)), float(np.sqrt(max(variance, 0.0)))
+            moved = list(values)
+            moved[number] = fit.values.copy()
+            moved[number][place] += _MOVE
+            gradient[:, place] = (np.atleast_1d(function(*moved)) - found) / _MOVE
+        covariance += gradient @ fit.covariance @ gradient.T
+    return found, covariance
 
 
 def fit(solid: Solid, angle: float, noise: Noise, *, dens: bool = False) -> Fit | str:
@@ -104,8 +110,9 @@ def fit(solid: Solid, angle: float, noise: Noise, *, dens: bool = False) -> Fit 
     box = _first_box(solid.sections, angle, missing)
     if isinstance(box, str):
         return box
+    seen = _seen(solid.sections, box)
     for _ in range(_PASSES):
-        box = _look(solid.sections, box, missing, noise)
+        box = _look(solid.sections, box, missing, seen)
         if isinstance(box, str):
             return box
     return _combined(solid, box, missing, noise)
@@ -123,7 +130,6 @@ class _Box:
     front: float
     bottom: float
     top: float
-    sides: tuple[tuple[Side | None, ...], ...] = ()
 
 
 def _first_box(sections: tuple[Section, ...], angle: float, missing: dict[str, str]) -> _Box | str:
@@ -137,7 +143,8 @@ def _first_box(sections: tuple[Section, ...], angle: float, missing: dict[str, s
         near = (points[:, 1] - end) * sign <= 12.0
         points = points[near]
         depth = float(np.diff(np.quantile(points[:, 0], (0.05, 0.95)))[0]) / 0.9
-        low, high = sorted((end, end + sign * _HEIGHT_SHARE * depth))
+        other = np.clip(end + sign * _HEIGHT_SHARE * depth, points[:, 1].min(), points[:, 1].max())
+        low, high = sorted((end, other))
         points = points[(points[:, 1] >= low) & (points[:, 1] <= high)]
     if len(points) < 10 or high - low < 3:
         return "too little of it is seen"
@@ -153,9 +160,20 @@ def _centred(frame: Frame, back: float, front: float, bottom: float, top: float,
     return _Box(turned, -half[0], half[0], -half[1], half[1])
 
 
-def _look(sections: tuple[Section, ...], box: _Box, missing: dict[str, str], noise: Noise) -> _Box | str:
+def _seen(sections: tuple[Section, ...], box: _Box) -> float:
+    """mm from the top to the bottom of what the image shows in the middle of the depth."""
+    middle = np.array([(box.front + box.back) / 2])
+    ends = []
+    for section in sections:
+        top, bottom = (border(section, box.frame, middle, up=True, sign=sign, reach=60.0)[0] for sign in (1, -1))
+        if np.isfinite(top) and np.isfinite(bottom):
+            ends.append(top - bottom)
+    return max(ends, default=0.0)
+
+
+def _look(sections: tuple[Section, ...], box: _Box, missing: dict[str, str], seen: float) -> _Box | str:
     """One more pass: the box about what is seen from it, turned to its endplates."""
-    sides = [_sides(section, box, noise) for section in sections]
+    sides = [_sides(section, box, None) for section in sections]
     weights = np.array([section.weight for section in sections])
     means = []
     for number, name in enumerate(("upper", "lower", "front", "back")):
@@ -171,16 +189,16 @@ def _look(sections: tuple[Section, ...], box: _Box, missing: dict[str, str], noi
     slopes = [float(np.arctan(end[1])) for end in ends if end is not None]
     if len(slopes) == 2 and abs(slopes[0] - slopes[1]) > _STEEPEST:
         return "its borders above and below are too steep to each other to be endplates"
-    top = lower[0] + _HEIGHT_SHARE * depth if ends[0] is None else upper[0]
-    bottom = upper[0] - _HEIGHT_SHARE * depth if ends[1] is None else lower[0]
+    usual = min(_HEIGHT_SHARE * depth, seen)
+    top = lower[0] + usual if ends[0] is None else upper[0]
+    bottom = upper[0] - usual if ends[1] is None else lower[0]
     if top - bottom < 2:
         return f"it would be {max(top - bottom, 0):.0f} mm high"
-    turned = _centred(box.frame, back[0], front[0], bottom, top, box.frame.angle + float(np.mean(slopes)))
-    return _Box(turned.frame, turned.back, turned.front, turned.bottom, turned.top, tuple(sides))
+    return _centred(box.frame, back[0], front[0], bottom, top, box.frame.angle + float(np.mean(slopes)))
 
 
-def _sides(section: Section, box: _Box, noise: Noise) -> tuple[Side | None, ...]:
-    """Upper and lower endplate, front and back wall of a section."""
+def _sides(section: Section, box: _Box, noise: Noise | None) -> tuple[Side | None, ...]:
+    """Upper and lower endplate, front and back wall of a section; without covariances if there is no noise."""
     depth, height = box.front - box.back, box.top - box.bottom
     step = float(section.spacing.min()) / 2
     t = np.arange(box.front - SPAN[1] * depth, box.front - SPAN[0] * depth + step / 2, step)

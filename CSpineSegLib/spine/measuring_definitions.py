@@ -112,7 +112,7 @@ DEFINITIONS = (
         "mm",
         "disc",
         "How far the disc stands out in front of the line between the front corners of the bodies beside it, at "
-        "most, averaged over 1.5 mm; negative behind it.",
+        "most, averaged over 2 mm; negative behind it.",
         "disc space as bounded by the rims without spurs (Fardon 2014)",
         MM,
     ),

@@ -12,7 +12,7 @@ from .measuring_sections import Section, Solid
 
 _STEP = 0.25
 # mm over which the outline of a bulge is averaged, so that a single pixel is none.
-_SMOOTH = 1.5
+_SMOOTH = 2.0
 
 
 @dataclass(frozen=True, eq=False)

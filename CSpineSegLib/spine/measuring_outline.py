@@ -112,7 +112,7 @@ class Side:
     roughness: float
 
 
-def endplate(t: np.ndarray, s: np.ndarray, back: float, front: float, noise: Noise) -> Side | None:
+def endplate(t: np.ndarray, s: np.ndarray, back: float, front: float, noise: Noise | None) -> Side | None:
     """Heights of an endplate over the three bands, and its line: height in the middle and slope.
 
     None if under four fifths of it were seen.
@@ -134,7 +134,7 @@ def endplate(t: np.ndarray, s: np.ndarray, back: float, front: float, noise: Noi
     return _side(np.array(rows), t - middle, s, noise)
 
 
-def wall(t: np.ndarray, s: np.ndarray, middle: float, noise: Noise) -> Side | None:
+def wall(t: np.ndarray, s: np.ndarray, middle: float, noise: Noise | None) -> Side | None:
     """The line of a wall: place at the height `middle` and slope; None if under four fifths of it were seen."""
     seen = np.isfinite(s)
     if np.count_nonzero(seen) < max(4, 0.8 * len(s)):
@@ -142,9 +142,11 @@ def wall(t: np.ndarray, s: np.ndarray, middle: float, noise: Noise) -> Side | No
     return _side(np.zeros((0, np.count_nonzero(seen))), t[seen] - middle, s[seen], noise)
 
 
-def _side(rows: np.ndarray, t: np.ndarray, s: np.ndarray, noise: Noise) -> Side:
+def _side(rows: np.ndarray, t: np.ndarray, s: np.ndarray, noise: Noise | None) -> Side:
     line = np.linalg.pinv(np.stack([np.ones_like(t), t], axis=1))
     weights = np.concatenate([rows, line])
+    if noise is None:
+        return Side(weights @ s, np.zeros((len(weights), len(weights))), 0.0)
     powers = np.stack([np.ones_like(t), t, np.square(t)], axis=1)
     rest = s - powers @ np.linalg.lstsq(powers, s, rcond=None)[0]
     return Side(weights @ s, weights @ noise.covariance(t) @ weights.T, float(np.sqrt(np.mean(np.square(rest)))))

@@ -105,12 +105,18 @@ def volume_of(key: str, solid: Solid, noise: Noise) -> Measurement:
     return told(key, solid.name, value, float(np.sqrt(_between_slices(solid) + _at_border(solid, noise))))
 
 
+# Factor of Cavalieri's variance by the smoothness of the areas from slice to slice: 1/12 where a solid begins and ends
+# abruptly, 1/240 where it tapers smoothly (Gundersen and Jensen 1987). Sides of bodies lie between; this is the factor
+# of smoothness 1/4 (Garcia-Finana and Cruz-Orive 2004). Phantoms would need 1/29.
+_SMOOTHNESS = 1 / 23
+
+
 def _between_slices(solid: Solid) -> float:
-    """mm6: variance of Cavalieri's estimate from its own areas (Gundersen and Jensen 1987), of a solid that may begin
-    and end abruptly."""
+    """mm6: variance of Cavalieri's estimate from its own areas."""
+    size = len(solid.areas)
     areas = np.concatenate([solid.areas, np.zeros(2)])
-    products = [float(areas[: len(solid.areas)] @ areas[lag : lag + len(solid.areas)]) for lag in range(3)]
-    return max(0.0, solid.step**2 * (3 * products[0] - 4 * products[1] + products[2]) / 12)
+    products = [float(areas[:size] @ areas[lag : lag + size]) for lag in range(3)]
+    return max(0.0, _SMOOTHNESS * solid.step**2 * (3 * products[0] - 4 * products[1] + products[2]))
 
 
 def _at_border(solid: Solid, noise: Noise) -> float:
@@ -155,7 +161,7 @@ def _index(name: str, found: discs.Heights | str, space: discs.Space | str) -> M
         return refused(key, name, "the height of the body below is not known")
     if len(bodies) < 2 and space.upper.missing.get("upper") != DENS:
         return refused(key, name, "the height of the body above is not known")
-    if any(fit.solid.element is not None and fit.solid.element.kind == "block" for fit in (space.upper, space.lower)):
+    if space.upper.solid.is_block or space.lower.solid.is_block:
         return refused(key, name, "beside it is a block of vertebrae, which has no height of one")
     disc, disc_sigma = float(found.values.mean()), float(np.sqrt(found.covariance.sum()) / 3)
     body = float(np.mean([height for height, _ in bodies]))

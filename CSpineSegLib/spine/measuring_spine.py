@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 
 from . import measuring_discs as discs
-from .measuring_bodies import BACK, FRONT, LOWER, UPPER, Fit, propagate
+from .measuring_bodies import BACK, FRONT, LOWER, UPPER, Fit, propagate, propagate_all
 from .measuring_rows import Measurement, refused, told
 from .measuring_sections import Solid
 
@@ -22,7 +22,11 @@ _DRAWS = 4000
 
 
 def segmental(name: str, upper: Fit | str, lower: Fit | str) -> Measurement:
-    """Angle between the lower endplates of two neighbours."""
+    """Angle between the lower endplates of two neighbours; the lower one may be no block, whose is that of another."""
+    if not isinstance(lower, str) and lower.solid.is_block:
+        return refused(
+            "segmental_angle", name, f"the lower of them has no lower endplate within the {lower.solid.name}"
+        )
     return _angle("segmental_angle", name, upper, lower)
 
 
@@ -78,12 +82,11 @@ def curve_type(fits: Mapping[str, Fit | str]) -> Measurement:
         before = np.array([along[1], -along[0]])
         return np.array([(centre_of(fit, v) - stop) @ before for fit, v in zip(between, others, strict=True)])
 
-    ordered = (top, bottom, *between)
-    found = distances(*(fit.values for fit in ordered))
-    sigmas = [propagate(lambda *v, k=k: float(distances(*v)[k]), *ordered)[1] for k in range(len(found))]
+    found, covariance = propagate_all(distances, top, bottom, *between)
     kind = kind_of(found)
-    drawn = found + np.random.default_rng(0).normal(size=(_DRAWS, len(found))) * sigmas
+    drawn = np.random.default_rng(0).multivariate_normal(found, covariance, _DRAWS, method="eigh")
     share = float(np.mean([kind_of(one) == kind for one in drawn]))
+    sigmas = np.sqrt(np.diag(covariance))
     largest = int(np.argmax(np.abs(found)))
     note = f"this type with {100 * share:.0f} % probability"
     return told(key, name, float(found[largest]), float(sigmas[largest]), kind, note)
