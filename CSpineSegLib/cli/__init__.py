@@ -1,4 +1,4 @@
-"""The command line: `cspineseg list | show | segment | correct | export | metrics | doctor | demo`."""
+"""The command line: `cspineseg list | show | segment | correct | levels | export | metrics | doctor | demo`."""
 
 from .main import main
 

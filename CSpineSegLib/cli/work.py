@@ -83,7 +83,7 @@ def segment(
         return 0
     if quality:
         raise InputError("--quality goes with --output; exams of a dataset have theirs written in any case.")
-    exams = _part(_chosen(targets, every, query, opened), part)
+    exams = _part(chosen(targets, every, query, opened), part)
     bundle = model.load(jobs.DEFAULT_MODEL if model_name is None else model_name)
     # One exam is soonest done here; of many, one that takes the process along must not end the rest.
     away = jobs.Worker(log=print_error) if len(exams) > 1 else contextlib.nullcontext()
@@ -149,7 +149,7 @@ def export(
         )
 
 
-def _chosen(targets: list[str], every: bool, query: str | None, dataset: Dataset | None) -> list[Exam]:
+def chosen(targets: list[str], every: bool, query: str | None, dataset: Dataset | None) -> list[Exam]:
     """The exams that arguments and options name, each once, in the order given."""
     if targets and (every or query):
         raise InputError("Name exams, or choose them with --all or --query, but not both.")
@@ -160,7 +160,7 @@ def _chosen(targets: list[str], every: bool, query: str | None, dataset: Dataset
             raise InputError("--all and --query need a dataset: name its folder with --dataset.")
         exams = worklist.exams(dataset, query)
     else:
-        raise InputError("Name a patient, an exam or a file to segment, or use --all or --query with --dataset.")
+        raise InputError("Name a patient, an exam or a file, or use --all or --query with --dataset.")
     if not exams:
         raise InputError("No exam fits the query; 'cspineseg list' shows what is there.")
     return list({(exam.processed, exam.stem): exam for exam in exams}.values())

@@ -1,9 +1,10 @@
-"""What every front end calls: segment an exam, correct it, export, many exams at once, what is installed."""
+"""What every front end calls: segment exams, correct them, find their levels, export, what is installed."""
 
 from .batch import BatchResult, segment_many
 from .correct import correct
 from .doctor import report
 from .export import export
+from .levels import NO_ANCHOR, LevelsBatch, LevelsResult, levels, levels_file, levels_many
 from .looking import choose, describe, exam_metrics, plain_rows
 from .options import Options
 from .segment import DEFAULT_MODEL, SegmentResult, segment, segment_file
@@ -12,7 +13,10 @@ from .worker import Worker
 
 __all__ = [
     "DEFAULT_MODEL",
+    "NO_ANCHOR",
     "BatchResult",
+    "LevelsBatch",
+    "LevelsResult",
     "Options",
     "SegmentResult",
     "Worker",
@@ -22,6 +26,9 @@ __all__ = [
     "exam_metrics",
     "export",
     "is_file_name",
+    "levels",
+    "levels_file",
+    "levels_many",
     "plain_rows",
     "report",
     "resolve",

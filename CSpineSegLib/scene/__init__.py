@@ -20,6 +20,7 @@ from .case import Case, close_case, load_case
 from .context import Context
 from .editing import Editor
 from .guard import Guard, Watch, editor_node, replace_voxels, watch_views
+from .levels import find_levels, show_levels
 from .pictures import picture, slice_picture, surface_picture
 from .reading import read_segmentation, stamp
 from .storage import load_with_slicer, open_scene, save_scene, save_segmentation
@@ -34,6 +35,7 @@ __all__ = [
     "adopt_segmentation",
     "close_case",
     "editor_node",
+    "find_levels",
     "load_case",
     "load_with_slicer",
     "open_scene",
@@ -43,6 +45,7 @@ __all__ = [
     "replace_voxels",
     "save_scene",
     "save_segmentation",
+    "show_levels",
     "show_table",
     "slice_picture",
     "stamp",

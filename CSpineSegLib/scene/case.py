@@ -10,7 +10,7 @@ import numpy as np
 from .. import anatomy
 from ..volume import Volume
 from ..volume.grid import scaling
-from . import images, overlays
+from . import images, levels, overlays
 from .context import Context, require_main_thread
 from .segmentation import add_segmentation_node, fitted
 
@@ -67,9 +67,10 @@ def load_case(context: Context, image: Volume, mask: Volume | None = None, *, na
 
 
 def close_case(context: Context, case: Case) -> None:
-    """Remove an exam's nodes and overlays, and the patient's folder if nothing else is in it."""
+    """Remove an exam's nodes, overlays and levels, and the patient's folder if nothing else is in it."""
     require_main_thread("closing an exam")
     overlays.clear(context, case)
+    levels.clear(context, case)
     for node in (case.segmentation_node, case.volume_node):
         context.remove(node)
     if context.subject_hierarchy.GetNumberOfItemChildren(case.folder) == 0:

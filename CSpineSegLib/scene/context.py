@@ -53,6 +53,8 @@ class Context:
         segmentations.SetMRMLScene(scene)
         segmentations.SetMRMLApplicationLogic(application)
         application.SetModuleLogic("Segmentations", segmentations)
+        # What Slicer's Markups module does: without, points are left out of a saved scene.
+        scene.RegisterNodeClass(slicer.vtkMRMLMarkupsJsonStorageNode())
         return cls(scene, application, segmentations, False)
 
     @property

@@ -37,7 +37,7 @@ def command_line():
     """The root of the command line as click knows it."""
     import typer
 
-    from CSpineSegLib.cli import demo, models, nnunet, work  # noqa: F401 - they add their commands to the app
+    from CSpineSegLib.cli import demo, levels, models, nnunet, work  # noqa: F401 - they add their commands to the app
     from CSpineSegLib.cli.app import app
 
     return typer.main.get_command(app)
