@@ -103,6 +103,19 @@ def _two_blocks(kind: str, number: int) -> Trial:
     return _traced(kind, number, seed, people.ordinary(_random(seed)), fused=pairs)
 
 
+def _stranger(kind: str, number: int) -> Trial:
+    """Somebody who is larger, smaller, more bent or of other proportions than those whose sizes are known."""
+    seed = people.seed_of(people.stranger, 250_000, number)
+    return _traced(kind, number, seed, people.ordinary(_random(seed)), beyond=True)
+
+
+def _fused_and_spoiled(kind: str, number: int) -> Trial:
+    """A congenital block or two in a mask with one of the faults."""
+    trial = _two_blocks(kind, number) if number % 3 == 0 else _congenital(kind, number)
+    rng = _random(number, 8)
+    return _with_fault(trial, kind, trials_spoiled.FAULTS[str(rng.choice(list(trials_spoiled.FAULTS)))], rng)
+
+
 # Fields of view.
 
 
@@ -186,15 +199,15 @@ def _four(kind: str, number: int) -> Trial:
 # Faults of masks.
 
 
-def _spoiled(fault: Callable, salt: int):
+def _with_fault(trial: Trial, kind: str, fault: trials_spoiled.Fault, rng: np.random.Generator) -> Trial:
+    mask, levels = trial.mask.array.copy(), trial.levels.copy()
+    note = f"{trial.note}, {fault(mask, levels, trial.mask.grid, rng)}"
+    return replace(trial, kind=kind, mask=volume.from_array(mask, trial.mask.affine), levels=levels, note=note)
+
+
+def _spoiled(fault: trials_spoiled.Fault, salt: int):
     def made(kind: str, number: int) -> Trial:
-        trial = _person(number)
-        mask, levels = trial.mask.array.copy(), trial.levels.copy()
-        told = fault(mask, levels, trial.mask.grid, _random(number, 7, salt))
-        affine = trial.mask.affine
-        return replace(
-            trial, kind=kind, mask=volume.from_array(mask, affine), levels=levels, note=f"{trial.note}, {told}"
-        )
+        return _with_fault(_person(number), kind, fault, _random(number, 7, salt))
 
     return made
 
@@ -208,6 +221,8 @@ KINDS: dict[str, tuple[str, Callable[[str, int], Trial]]] = {
     "congenital": ("fused", _congenital),
     "two blocks": ("fused", _two_blocks),
     "surgical": ("fused", _whole(people.ordinary, people.operated, 800_000)),
+    "fused and spoiled": ("fused", _fused_and_spoiled),
+    "beyond": ("beyond", _stranger),
     "C2 cut off": ("cut", _cut_off),
     "C2 not in the mask": ("cut", _unlabelled),
     "C2 without dens": ("cut", _no_dens),

@@ -44,6 +44,11 @@ def bent(shape: Shape) -> bool:
     return unfused(shape) and np.ptp(side) > _BENT and np.ptp(side - straight) > _BENT / 3
 
 
+def stranger(shape: Shape) -> bool:
+    """Nothing is grown together in a person beyond the ranges of training (see `phantom.ranges`)."""
+    return unfused(shape) and bool(shape.ranges.beyond)
+
+
 def operated(shape: Shape) -> bool:
     """A surgeon has joined two or three vertebrae from C2 to T2."""
     return bool(shape.surgical[:7].any())
@@ -56,7 +61,7 @@ def _seeds(fits: Callable[[Shape], bool], start: int, count: int) -> tuple[int, 
     def found() -> Iterator[int]:
         seed = start
         while True:
-            if fits(draw(seed)):
+            if fits(draw(seed, beyond=fits is stranger)):
                 yield seed
             seed += 1
 
@@ -88,15 +93,19 @@ def oblique(rng: np.random.Generator) -> Grid:
 
 
 def drawn(
-    seed: int, grid: Grid, fused: Sequence[tuple[str, str]] = (), dens: tuple[float, float] = (1 / 3, 1)
+    seed: int,
+    grid: Grid,
+    fused: Sequence[tuple[str, str]] = (),
+    dens: tuple[float, float] = (1 / 3, 1),
+    beyond: bool = False,
 ) -> Drawn:
     """The person of a seed; half of the masks hold all of the dens, the others a share between two limits.
 
     The lower third of the dens counts as body wherever phantoms are drawn; on the rest annotators differ.
     """
-    shape = draw(seed, fused)
+    shape = draw(seed, fused, beyond)
     grid = _in_view(grid, shape)
-    mask, levels = phantom.truth(seed, grid, fused=fused)
+    mask, levels = phantom.truth(seed, grid, fused=fused, beyond=beyond)
     rng = np.random.default_rng([seed, 61, 1])
     share = 1.0 if rng.random() < 0.5 and dens[1] == 1 else rng.uniform(*dens)
     _shorten_dens(mask, levels, grid, shape, share)
