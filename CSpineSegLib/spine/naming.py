@@ -140,7 +140,7 @@ def alternatives(reading: Reading, found: Sequence[Element], first: int | None) 
         if k != best or first is None:
             told.append((f"the first vertebra is {sizes.NAMES[k]}", float(odds)))
     for (step, spans), behind_best in reading.others.items():
-        if abs(spans - step.spans) == 1:
+        if abs(spans - step.spans) == 1 and spans and step.spans:
             told.append((_other(step, spans, first), -behind_best))
     told = sorted((entry for entry in told if entry[1] > -_TOLD), key=lambda entry: -entry[1])
     return tuple((text, round(odds, 2)) for text, odds in told[:_MOST_TOLD])
@@ -151,9 +151,7 @@ def _other(step: Step, spans: int, first: int | None) -> str:
         index = above + (first or 0)
         return sizes.NAMES[index] if first is not None and index < sizes.COUNT else f"vertebra {above + 1}"
 
-    count = {0: "no vertebra", 1: "one vertebra"}.get(spans, f"{spans} vertebrae")
-    if step.spans == 0:
-        return f"{count} beyond the last disc" if step.above else f"{count} above the first disc"
+    count = "one vertebra" if spans == 1 else f"{spans} vertebrae"
     last = step.above + step.spans - 1
     what = name(step.above) if step.spans == 1 else f"{name(step.above)} to {name(last)}"
     return f"what is read as {what} is {count}"

@@ -6,6 +6,8 @@ along the spine. Only ratios matter: the size of the person and the shape of the
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 NAMES = (*(f"C{k}" for k in range(2, 8)), *(f"T{k}" for k in range(1, 13)), *(f"L{k}" for k in range(1, 6)))
@@ -40,6 +42,7 @@ DISC = np.array(
 LEFT_OF_DISC = 0.6
 
 
+@cache
 def stretch(spans: int, above: bool, below: bool) -> np.ndarray:
     """(COUNT,) mm of `spans` vertebrae from each level on, with half of the discs above and below where they count."""
     found = np.full(COUNT, np.nan)
@@ -51,4 +54,5 @@ def stretch(spans: int, above: bool, below: bool) -> np.ndarray:
     # Beyond the lowest level nothing is known better.
     known = found[~np.isnan(found)]
     found[np.isnan(found)] = known[-1] if len(known) else HEIGHT.sum()
+    found.flags.writeable = False
     return found

@@ -1,0 +1,131 @@
+"""The scored model of a sequence, on heights alone: how many vertebrae, which level first, and how sure."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from CSpineSegLib.spine import fusion, sizes
+from CSpineSegLib.spine.fusion import Evidence
+from CSpineSegLib.spine.sheets import Sheet
+from CSpineSegLib.spine.stretches import End
+
+
+def sheet(place: float, volume: float = 1000.0, cut: bool = False) -> Sheet:
+    return Sheet(np.zeros(1, int), place, np.zeros(2), 5.0, volume, cut)
+
+
+def evidence(
+    first: str = "C2", last: str = "T2", *, fused: tuple[str, ...] = (), scale: float = 1.0, peak: float = 9.0
+) -> Evidence:
+    """That of a spine of expected sizes; `fused` names the upper vertebra of each pair without a disc."""
+    levels = range(sizes.NAMES.index(first), sizes.NAMES.index(last) + 1)
+    sheets, along = [], 0.0
+    for level in levels:
+        along += sizes.HEIGHT[level] * scale
+        disc = sizes.DISC[level] * scale
+        if level != levels[-1]:
+            if sizes.NAMES[level] in fused:
+                along += sizes.LEFT_OF_DISC * disc
+            else:
+                sheets.append(sheet(along + disc / 2))
+                along += disc
+    upper = End(sheets[0].place, peak, 0.5, 7.5, 20.0, 3000.0)
+    lower = End(along - sheets[-1].place, 0.0, 0.0, 7.5, 20.0, 3000.0)
+    count = len(sheets) + 1
+    depth = sizes.DEPTH[levels[0]] * scale
+    return Evidence(sheets, np.full(count, 2500.0), np.full(count, depth), [upper] * 4, [lower] * 4)
+
+
+def spans(reading: fusion.Reading) -> list[int]:
+    return [step.spans for step in reading.steps]
+
+
+@pytest.mark.parametrize("scale", [0.55, 0.8, 1.0, 1.3])
+def test_expected_heights_are_single_vertebrae_in_people_of_any_size(scale):
+    reading = fusion.read(evidence(scale=scale))
+    assert spans(reading) == [1] * 8 and reading.first == 0
+    assert min(reading.sure) > 0.98
+
+
+@pytest.mark.parametrize("fused", [("C2",), ("C4",), ("C3", "C6"), ("C4", "C5"), ("T1",), ("C3", "C4", "C5")])
+def test_a_stretch_as_tall_as_several_vertebrae_is_a_block(fused):
+    reading = fusion.read(evidence(fused=fused))
+    assert sum(spans(reading)) == 8 and reading.first == 0
+    told = [sizes.NAMES[step.above] for step in reading.steps for _ in range(step.spans - 1)]
+    assert len(told) == len(fused) and set(told) <= set(fused)
+
+
+def test_worn_discs_and_a_compressed_vertebra_are_no_reason_for_another_count():
+    found = evidence()
+    places = np.array([each.place for each in found.sheets])
+    places[3:] -= 3.5
+    places[4:] -= 2.5
+    shrunk = replace(found, sheets=[sheet(place) for place in places])
+    assert spans(fusion.read(shrunk)) == [1] * 8
+
+
+def test_a_crumb_of_disc_inside_a_body_is_passed_over():
+    found = evidence()
+    middle = (found.sheets[2].place + found.sheets[3].place) / 2
+    sheets = [*found.sheets[:3], sheet(middle, volume=40.0), *found.sheets[3:]]
+    more = replace(found, sheets=sheets, volume=np.full(9, 2500.0), depth=np.full(9, 15.0))
+    reading = fusion.read(more)
+    assert sum(spans(reading)) == 8 and 3 not in [step.lower for step in reading.steps]
+
+
+def test_first_levels_are_probabilities_and_the_dens_decides():
+    tall, flat = fusion.read(evidence(peak=9.0)), fusion.read(evidence(peak=0.0))
+    assert tall.firsts.sum() == pytest.approx(1.0) and flat.firsts.sum() == pytest.approx(1.0)
+    assert tall.firsts[0] > 0.99 and flat.firsts[0] < 0.6 and flat.firsts.max() < 0.95
+
+
+def test_a_dens_at_the_edge_of_the_image_counts_less_than_one_in_the_open_but_more_than_none():
+    def odds(peak: float, room: float) -> float:
+        return float(fusion.start_with_body(End(17.0, peak, 0.5, 7.5, room, 3000.0))[0])
+
+    assert odds(9.0, 20.0) > odds(3.5, 0.0) > odds(0.0, 0.0) > odds(0.0, 20.0)
+
+
+def test_a_mask_that_begins_with_a_disc_does_not_begin_with_c2():
+    found = evidence("C3", "T2", peak=0.0)
+    reading = fusion.read(replace(found, upper=[None] * 4))
+    assert spans(reading)[0] == 0 and reading.firsts[0] == 0.0
+
+
+def test_other_counts_are_behind_the_best():
+    reading = fusion.read(evidence(fused=("C4",)))
+    assert reading.others and min(reading.others.values()) >= 0.0
+    block = next(step for step in reading.steps if step.spans == 2)
+    assert reading.others[block, 1] > 2.0
+
+
+def test_the_sum_over_all_paths_is_that_of_enumerating_them():
+    lattice = fusion._Lattice(evidence("C2", "C5", fused=("C3",)))
+    total = lattice.passes(np.logaddexp)
+    prior = total.forward[0][0]
+
+    def paths(node: int, above: int, score: np.ndarray):
+        if node == lattice.last:
+            yield score
+        for (upper, lower, many), weight in lattice.weights.items():
+            if upper + 1 == node and above + many < lattice.counts:
+                yield from paths(lower + 1, above + many, score + weight[above])
+
+    scores = list(paths(0, 0, prior))
+    assert len(scores) > 50
+    assert np.allclose(
+        np.logaddexp.reduce(np.array(scores).reshape(-1)), np.logaddexp.reduce(total.forward[-1].reshape(-1))
+    )
+    best = lattice.passes(np.maximum)
+    assert np.max(scores) == pytest.approx(best.forward[-1].max())
+
+
+def test_expected_heights_grow_with_every_vertebra_and_count_half_of_the_discs_beside():
+    single = sizes.stretch(1, False, False)
+    assert np.allclose(single, sizes.HEIGHT)
+    assert np.allclose(sizes.stretch(1, False, True) - single, sizes.DISC / 2)
+    two = sizes.stretch(2, False, False)[:-1]
+    assert np.allclose(two, sizes.HEIGHT[:-1] + sizes.HEIGHT[1:] + sizes.LEFT_OF_DISC * sizes.DISC[:-1])
