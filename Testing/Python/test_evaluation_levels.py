@@ -23,7 +23,8 @@ C4, D45, C5, D56, C6 = (
 )
 WHOLE = spine(C4, D45, C5, D56, C6)
 # C5 and C6 grown together.
-FUSED = spine(C4, D45, ("block", ("C5", "C6"), (17, 42)))
+GROWN = ("block", ("C5", "C6"), (17, 42))
+FUSED = spine(C4, D45, GROWN)
 
 
 def run(reference, candidate, **options):
@@ -100,6 +101,19 @@ def test_a_block_in_both_is_one_match():
     assert found["elements"]["reference"] == {"body": 1, "block": 1, "disc": 1}
 
 
+def test_a_disc_within_a_block_is_known_by_its_voxels_where_names_are_missing_and_by_its_name_where_the_block_is_open():
+    nameless = [spine(*parts, absolute=False) for parts in ((C4, D45, GROWN), (C4, D45, C5, D56, C6))]
+    found, rows = run(*nameless)
+    assert rows["disc below vertebra 2"]["within_block"] is True
+    # Two bodies in one block with room between them, as after an operation.
+    apart = spine(C4, D45, C5, C6)
+    block = replace(FUSED.elements[2], instances=(3, 4))
+    found, rows = run(replace(apart, elements=(*apart.elements[:2], block)), WHOLE)
+    assert (rows["C5+C6"]["match"], rows["C5+C6"]["dice"]) == ("fused in reference", 1.0)
+    assert (rows["C5-C6"]["match"], rows["C5-C6"]["within_block"]) == ("extra", True)
+    assert found["counts"]["discs"]["extra_within_block"] == 1
+
+
 def test_what_no_block_explains_is_missing_or_extra():
     found, rows = run(WHOLE, spine(C4, C5, D56, C6, ("body", ("C7",), (48, 58))))
     assert (rows["C4-C5"]["match"], rows["C4-C5"]["within_block"]) == ("missing", False)
@@ -126,10 +140,10 @@ def test_several_against_several_are_regrouped():
 
 
 def test_masks_that_lie_badly_on_each_other_still_belong_together_and_neighbours_do_not():
-    shifted = spine(("body", ("C4",), (8, 16)), ("disc", ("C4-C5",), (16, 17)), C5, D56, C6)
+    shifted = spine(("body", ("C4",), (9, 16)), ("disc", ("C4-C5",), (16, 17)), C5, D56, C6)
     found, rows = run(WHOLE, shifted)
-    # 4 of 10 and 8 rows: less than half of the smaller, but each has nothing that it shares more with.
-    assert rows["C4"]["match"] == "matched" and rows["C4"]["dice"] == 2 * 4 / 18
+    # 3 of 10 and 7 rows: less than half of the smaller, but each has nothing that it shares more with.
+    assert rows["C4"]["match"] == "matched" and rows["C4"]["dice"] == 2 * 3 / 17
     # A body that reaches into its neighbour's place is not its partner.
     long = spine(("body", ("C4",), (2, 19)), D56, C6)
     found, rows = run(WHOLE, long)
@@ -181,7 +195,7 @@ def test_relative_levels_are_matched_but_not_named(which):
 
 
 def test_a_relative_block_is_named_by_its_places():
-    _, rows = run(spine(C4, D45, ("block", ("C5", "C6"), (17, 42)), absolute=False), FUSED)
+    _, rows = run(spine(C4, D45, GROWN, absolute=False), FUSED)
     assert "vertebra 2 to 3" in rows
 
 
