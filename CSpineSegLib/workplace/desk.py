@@ -36,6 +36,8 @@ class Workplace:
         self.dataset: Dataset | None = None
         # Who works here; None: the login name, which may be several people's.
         self.annotator: str | None = None
+        # Who drew what is not saved yet; None while nobody had given a name.
+        self.drawn_by: str | None = None
         # The voxels as they were opened or last saved (i, j, k).
         self.saved: np.ndarray | None = None
         self.clock = EditingClock()
@@ -114,6 +116,7 @@ class Workplace:
         self.keeper.drop()
         self._session = opened
         self.saved = self.mask().array
+        self.drawn_by = self.annotator_name
         self.clock.restart()
         self.segmenting.was_opened(opened)
         return opened
@@ -134,14 +137,18 @@ class Workplace:
 
         return self.session is not None and not np.array_equal(self.mask().array, self.saved)
 
-    def save(self, status: str = "accepted") -> Revision:
-        """Save the mask in the scene as the exam's next revision; see :func:`CSpineSegLib.session.save`."""
+    def save(self, status: str = "accepted", annotator: str | None = None) -> Revision:
+        """Save the mask in the scene as the exam's next revision; see :func:`CSpineSegLib.session.save`.
+
+        annotator : in place of who works here.
+        """
         from .. import session as sessions
 
         session = self.need_session()
-        seconds = self.clock.seconds
-        revision = sessions.save(session, status=status, annotator=self.annotator_name, active_seconds=seconds)
+        seconds, who = self.clock.seconds, annotator or self.annotator_name
+        revision = sessions.save(session, status=status, annotator=who, active_seconds=seconds)
         self.saved = self.mask().array
+        self.drawn_by = self.annotator_name
         self.keeper.drop()
         self.clock.restart()
         return revision
@@ -149,6 +156,33 @@ class Workplace:
     def save_changes(self) -> Revision | None:
         """Save what was drawn as a revision in review; None if nothing was."""
         return self.save("in review") if self.is_changed() else None
+
+    def name_annotator(self, name: str | None) -> Revision | None:
+        """Somebody works here from now on; what another drew is saved first, as a draft under the other's name.
+
+        A blind reading of another is closed then, since nobody else may see it. Who gives a name for the first time
+        is nobody else: what was drawn before is theirs.
+
+        Returns
+        -------
+        That draft, or None if there was nothing to save.
+
+        Raises
+        ------
+        CSpineSegError : it cannot be saved; the name stays as it was.
+        """
+        name = (name or "").strip() or None
+        other = self.drawn_by if self.session is not None and self.drawn_by != name else None
+        draft = self.save("in review", other) if other is not None and self.is_changed() else None
+        self.annotator = name
+        session = self.session
+        if session is None:
+            return draft
+        if other is not None and session.blind and session.origin.revision is not None:
+            self.leave_exam()
+        elif not self.is_changed():
+            self.drawn_by = name
+        return draft
 
     def leave_exam(self) -> None:
         """Close the open exam, as it is: ask first."""

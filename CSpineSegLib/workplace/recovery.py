@@ -126,7 +126,7 @@ class Keeper:
             "exam": session.exam.stem,
             "dataset": str(root),
             "processed": str(session.exam.processed),
-            "annotator": _name(workplace.annotator_name),
+            "annotator": _name(workplace.drawn_by or workplace.annotator_name),
             "blind": session.blind,
             "started": _time(session.opened),
             "kept": _time(datetime.now(UTC)),
@@ -220,6 +220,7 @@ def _put_back(workplace: Workplace, session: Session, copy: Copy, drawn: Volume)
 
     scene.replace_voxels(session.context, session.case, drawn)
     session.opened = copy.started
+    workplace.drawn_by = copy.annotator
     workplace.clock.restart(seconds=copy.seconds)
     stated = copy.content["origin"]
     if stated["sha256"] == session.origin.sha256:
@@ -277,12 +278,18 @@ def _copy(record: Path, content: Mapping[str, Any]) -> Copy:
 
 
 def _sweep_masks(folder: Path) -> None:
-    """Remove masks that no JSON names; one that is just being kept is younger."""
+    """Remove masks that no JSON names; one that is just being kept is younger.
+
+    Those stay whose JSON is there but cannot be read now: another program may hold it, or a later version wrote it.
+    """
     limit = time.time() - files.STALE_SECONDS
-    named = {copy.mask.name for copy in map(_read, folder.glob("*.json")) if copy is not None}
+    copies = {record.stem: _read(record) for record in folder.glob("*.json")}
+    named = {copy.mask.name for copy in copies.values() if copy is not None}
+    unread = {stem for stem, copy in copies.items() if copy is None}
     for mask in folder.glob("*.nii.gz"):
         with contextlib.suppress(OSError):
-            if mask.name not in named and mask.stat().st_mtime <= limit:
+            known = mask.name in named or mask.name.partition(".")[0] in unread
+            if not known and mask.stat().st_mtime <= limit:
                 mask.unlink()
 
 

@@ -120,6 +120,16 @@ def test_what_a_kill_while_keeping_leaves_is_swept_after_an_hour(place):
     assert not stray.exists() and copy.mask.exists()
 
 
+def test_a_copy_whose_json_cannot_be_read_for_now_is_not_swept(place):
+    copy = open_and_draw(place).keeper.keep()
+    os.utime(copy.mask, (0, 0))
+    text = copy.record.read_bytes()
+    copy.record.write_bytes(text[:40])
+    assert found(place) == [] and copy.mask.exists()
+    copy.record.write_bytes(text)
+    assert found(place) == [copy]
+
+
 # Recovering
 
 

@@ -40,7 +40,7 @@ class DatasetPanel(Panel):
         self.ui.sampleBar.visible = False
         self.ui.folderEdit.text = settings.read(settings.FOLDER)
         self.ui.annotatorEdit.text = settings.read(settings.ANNOTATOR)
-        self.onAnnotator()
+        self.workplace.name_annotator(self.ui.annotatorEdit.text)
         self.onFilter()
         for signal, slot in (
             (self.ui.folderButton.clicked, self.onChooseFolder),
@@ -125,10 +125,24 @@ class DatasetPanel(Panel):
             _("There are {count} more remarks on the dataset.").format(count=more) if more > 0 else "",
         )
 
+    @handler
     def onAnnotator(self):
-        name = self.ui.annotatorEdit.text.strip()
-        self.workplace.annotator = name or None
+        """Who works here from now on; with the first key, what another drew is saved under the other's name."""
+        name, before = self.ui.annotatorEdit.text.strip(), self.workplace.session
+        try:
+            kept = self.workplace.name_annotator(name)
+        except CSpineSegError:
+            # What is drawn is still the other's.
+            self.ui.annotatorEdit.text = self.workplace.annotator_name or ""
+            raise
         settings.write(settings.ANNOTATOR, name)
+        sentences = handling.describe_kept(kept)
+        if before is not None and self.workplace.session is None:
+            text = _("The blind reading of {exam} is closed: only who drew it may see it.")
+            sentences.append(text.format(exam=before.exam.stem))
+        if sentences:
+            self.shell.saved(kept, *sentences)
+            self.refresh((before or self.workplace.session).exam)
 
     # The sample
 
