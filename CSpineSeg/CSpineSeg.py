@@ -43,7 +43,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def __init__(self, parent=None):
         self.logic = self.parameters = self.ui = None
-        self.panels, self.shown, self._bound, self._presented = {}, False, None, None
+        self.panels, self._widgets, self.shown, self._blind = {}, {}, False, False
+        self._bound = self._presented = None
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -60,6 +61,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.layout.addWidget(root)
         self.layout.addStretch(1)
         self.ui = slicer.util.childWidgetVariables(self.parent)
+        self._widgets = panels.bound(self.panels)
         scene = slicer.mrmlScene
         self.addObserver(scene, scene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(scene, scene.EndCloseEvent, self.onSceneEndClose)
@@ -85,10 +87,10 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     def cleanup(self):
         """The module is unloaded or reloaded."""
         self.removeObservers()
-        self.disconnectParameters()
-        # At the end of Slicer the widgets may be gone already.
+        # First, as at the end of Slicer the widgets may be gone already.
         with slicer.util.tryWithErrorDisplay(_("What was drawn could not be saved.")):
             self.workplace.close()
+        self.disconnectParameters()
         for panel in self.panels.values():
             panel.cleanup()
 
@@ -104,14 +106,14 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bind the widgets to the scene's parameter node."""
         if self.parameters is None:
             self.parameters = Parameters(self.logic.getParameterNode())
-            # connectGui would find these widgets itself, but gives nothing to part from them by.
-            named = ((widget.property("SlicerParameterName"), widget) for widget in vars(self.ui).values())
-            widgets = {name: widget for name, widget in named if name}
-            self._bound = self.parameters.connectParametersToGui(widgets)
+            # A scene that closes forgets it, and a blind reader would see what others drew.
+            self.parameters.blind = self.parameters.blind or self._blind
+            self._bound = self.parameters.connectParametersToGui(self._widgets)
 
     def disconnectParameters(self):
         """Leave the parameter node of a scene that goes, or of a form that is not shown."""
         if self.parameters is not None:
+            self._blind = self.parameters.blind
             self.parameters.disconnectGui(self._bound)
             self.parameters = self._bound = None
 
@@ -177,11 +179,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     # What happens to the scene
 
-    @handler
-    def onSceneStartClose(self):
-        kept = self.workplace.leave_scene()
-        if kept is not None:
-            self.say(*handling.describe_kept(kept))
+    def onSceneStartClose(self, *_event):
+        self.onOpenNodeRemoved()
         self.disconnectParameters()
 
     @handler
@@ -220,6 +219,8 @@ class CSpineSegLogic(ScriptedLoadableModuleLogic):
         return self.workplace.exams(patient)
 
     def openExam(self, exam, model=None, blind=False, annotator=None):
+        """Open an exam; what was drawn on the one before, by hand perhaps, is saved as a draft."""
+        self.workplace.save_changes()
         self.workplace.annotator = annotator or self.workplace.annotator
         return self.workplace.open_exam(exam, model, blind=blind)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from module_person import nodes, person, python_slicer, revisions  # noqa: F401  (fixtures)
 from slicer_standins import slicer_app  # noqa: F401  (fixture)
 
 from CSpineSegLib import volume
+from CSpineSegLib.errors import WriteError
 from CSpineSegLib.review import records
 
 
@@ -73,3 +75,94 @@ def test_showing_a_whole_dataset_reads_no_mask(person, monkeypatch):  # noqa: F8
     person.type("searchEdit", "")
     assert len(person.rows()) == 8 and person.shows("accepted")
     assert checked == []
+
+
+def test_a_blind_reader_stays_blind_when_the_scene_is_closed(person):  # noqa: F811
+    person.open()
+    person.click("blindCheck")
+    person.app.context.scene.Clear(0)
+    assert person.read("blindCheck") and person.open().blind
+    person.leave()
+    person.app.context.scene.Clear(0)
+    person.come_back()
+    assert person.read("blindCheck") and person.open().blind
+    person.click("blindCheck")
+    person.leave()
+    person.come_back()
+    assert not person.read("blindCheck"), "who ends it reads as everybody again"
+
+
+def test_what_was_drawn_is_kept_at_the_end_even_if_the_bound_widgets_are_gone(person, monkeypatch):  # noqa: F811
+    session = person.open()
+    drawn = person.paint()
+
+    def gone(_bound):
+        raise ValueError("a destroyed QObject")
+
+    with monkeypatch.context() as ended:
+        ended.setattr(person.widget.parameters, "disconnectGui", gone)
+        with pytest.raises(ValueError, match="destroyed"):
+            person.widget.cleanup()
+    (kept,) = revisions(session)
+    assert np.array_equal(volume.read_mask(kept.mask).array, drawn)
+
+
+def test_a_widget_of_slicers_editor_that_is_gone_is_not_asked_for_its_parameter(person, monkeypatch):  # noqa: F811
+    class Gone:
+        def property(self, name):
+            raise ValueError("a destroyed QObject")
+
+    person.leave()
+    with monkeypatch.context() as ended:
+        for found in (person.widget.ui, person.widget.panels["correct"].ui):
+            ended.setitem(vars(found), "effectButton", Gone())
+        person.come_back()
+        person.click("blindCheck")
+    assert person.widget.parameters.blind and person.app.errors == []
+
+
+def test_a_script_that_opens_another_exam_keeps_what_was_drawn_on_the_former(person):  # noqa: F811
+    session = person.open()
+    drawn = person.paint()
+    other = next(exam for exam in person.logic.exams() if exam.stem != session.exam.stem)
+    person.widget.logic.openExam(other)
+    (kept,) = revisions(session)
+    assert kept.status == "in review" and np.array_equal(volume.read_mask(kept.mask).array, drawn)
+
+
+def test_another_annotator_takes_over_and_what_was_drawn_stays_the_formers(person):  # noqa: F811
+    person.type("annotatorEdit", "Anna")
+    session = person.open()
+    drawn = person.paint()
+    person.type("annotatorEdit", "Ben")
+    (kept,) = revisions(session)
+    assert (kept.annotator, kept.status) == ("Anna", "in review")
+    assert np.array_equal(volume.read_mask(kept.mask).array, drawn)
+    person.unfold("correctPanel")
+    person.click("acceptButton")
+    assert [item.annotator for item in revisions(session)] == ["Anna", "Ben"]
+
+
+def test_another_annotator_does_not_see_a_blind_reading(person):  # noqa: F811
+    person.type("annotatorEdit", "Anna")
+    person.click("blindCheck")
+    session = person.open()
+    person.paint()
+    person.type("annotatorEdit", "Ben")
+    assert person.logic.session is None and person.app.errors == []
+    assert [(item.annotator, item.blind) for item in revisions(session)] == [("Anna", True)]
+
+
+def test_a_name_that_cannot_be_changed_comes_back_into_its_field(person, monkeypatch):  # noqa: F811
+    person.type("annotatorEdit", "Anna")
+    person.open()
+    person.paint()
+
+    def full(*_arguments, **_more):
+        raise WriteError("No space left on device.")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(volume, "write", full)
+        person.part("annotatorEdit").text = "Ben"
+    assert person.read("annotatorEdit") == "Anna" == person.logic.annotator
+    assert person.logic.is_changed() and len(person.app.errors) == 1
