@@ -12,6 +12,8 @@ from .panel import Panel
 
 # ms after the last change: nobody waits for figures while drawing, and a stroke is several changes.
 CALM = 400
+# How a cell's text lies, as the numbers of Qt::Alignment that a model keeps: each in the middle of its row.
+LEFT, RIGHT = 0x81, 0x82
 
 
 class CheckPanel(Panel, VTKObservationMixin):
@@ -183,10 +185,10 @@ class CheckPanel(Panel, VTKObservationMixin):
         self._figures.setRowCount(len(rows))
         for index, row in enumerate(rows):
             for column, text in enumerate(row):
-                item = qt.QStandardItem(text)
-                if column:
-                    item.setTextAlignment(qt.Qt.AlignRight | qt.Qt.AlignVCenter)
-                self._figures.setItem(index, column, item)
+                cell = self._figures.index(index, column)
+                # Into the model's own cells: an item made here would go with its Python name, and leave the cell empty.
+                self._figures.setData(cell, text, qt.Qt.DisplayRole)
+                self._figures.setData(cell, RIGHT if column else LEFT, qt.Qt.TextAlignmentRole)
         self.ui.figuresView.visible = bool(rows)
         self.ui.figuresView.resizeColumnsToContents()
         self.ui.geometryLabel.text = found.geometry
