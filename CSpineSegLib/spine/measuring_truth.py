@@ -1,6 +1,6 @@
 """True measurements of phantoms, from planes through the anatomy itself and not from any mask.
 
-A plane of .15 mm pixels is laid through the middle of each vertebra, as the phantom's own shape places it, and the same
+A plane of .2 mm pixels is laid through the middle of each vertebra, as the phantom's own shape places it, and the same
 definitions are applied to it; so what is found is what an image without slices, pixels and noise would give. Angles
 over several bodies are taken in planes that are parallel to the middle plane of the neck.
 """
@@ -23,13 +23,13 @@ from .measuring_outline import Noise
 from .measuring_rows import Measurement, of_body, of_disc
 from .measuring_sections import Section, Solid
 
-_PIXEL = 0.15
-# mm to the front and back, up and down of the middle of a plane.
-_HALF = np.array([24.0, 50.0])
+_PIXEL = 0.2
+# mm to the front and back, up and down of the middle of a plane; blocks are taller.
+_HALF, _HALF_OF_BLOCK = np.array([22.0, 32.0]), np.array([22.0, 60.0])
 # mm between the points that volumes are counted with; each is moved at random within its cell.
-_CELL = 0.8
-# mm from the centre of a vertebra, within which all of it and of its discs lies, the dens too.
-_AROUND = 36.0
+_CELL = 1.0
+# mm to either side, to the front and back, and up and down of the line of centres: all of every body, and the dens.
+_ABOUT = np.array([22.0, 26.0, 38.0])
 _EXACT = Noise(0.0, 0.0)
 _STEPS = 25
 
@@ -50,11 +50,11 @@ class Plane:
 
 
 class Truth:
-    """Measures one person of `phantom`; `fused` and `beyond` as of `phantom.trace`."""
+    """Measures one person."""
 
-    def __init__(self, seed: int, fused=(), *, beyond: bool = False):
-        self.anatomy = Anatomy(seed, fused, beyond=beyond)
-        self.shape = self.anatomy.shape
+    def __init__(self, anatomy: Anatomy):
+        self.anatomy = anatomy
+        self.shape = anatomy.shape
         self._centres = self._patient(self.shape.centre)
 
     def _patient(self, points: np.ndarray) -> np.ndarray:
@@ -117,7 +117,8 @@ class Truth:
 
     def solids(self, plane: Plane, groups: list[range]) -> list[Solid]:
         """Bodies or blocks as the plane shows them, and last the disc between two."""
-        a, s = (np.arange(-half, half + _PIXEL / 2, _PIXEL) for half in _HALF)
+        reach = _HALF if sum(map(len, groups)) <= 2 else _HALF_OF_BLOCK
+        a, s = (np.arange(-half, half + _PIXEL / 2, _PIXEL) for half in reach)
         grid = np.stack(np.meshgrid(a, s, indexing="ij"), axis=-1)
         points = plane.centre + grid[..., :1] * plane.front + grid[..., 1:] * plane.up
         tissue, level = self.anatomy.spinal(points.reshape(-1, 3).astype(np.float32))
@@ -129,7 +130,7 @@ class Truth:
         found = []
         for name, levels in wanted:
             inside = np.pad(np.isin(level, [level_value(one) for one in levels]), 2)
-            section = Section(inside, own[1:] - _HALF - 2 * _PIXEL, np.full(2, _PIXEL), float(own[0]), 1.0)
+            section = Section(inside, own[1:] - reach - 2 * _PIXEL, np.full(2, _PIXEL), float(own[0]), 1.0)
             found.append(_solid(name, (section,), own))
         return found
 
@@ -168,11 +169,14 @@ class Truth:
     def volumes(self, last: int = 7) -> dict[str, tuple[float, np.ndarray]]:
         """mm3 and centre (3,) RAS mm of bodies, blocks and discs, by counting points that are scattered evenly."""
         centres = self._centres[: last + 1]
-        low, high = centres.min(axis=0) - _AROUND, centres.max(axis=0) + _AROUND
-        axes = [np.arange(a, b, _CELL) for a, b in zip(low, high, strict=True)]
-        points = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        near = np.min([np.square(points - centre).sum(axis=1) for centre in centres], axis=0) < _AROUND**2
-        points = points[near] + np.random.default_rng(0).uniform(-_CELL / 2, _CELL / 2, (np.count_nonzero(near), 3))
+        heights = np.arange(centres[-1, 2] - _ABOUT[2], centres[0, 2] + _ABOUT[2], _CELL)
+        across = np.meshgrid(*(np.arange(-half, half, _CELL) for half in _ABOUT[:2]), indexing="ij")
+        line = [np.interp(heights, centres[::-1, 2], centres[::-1, axis]) for axis in (0, 1)]
+        points = np.empty((len(heights), *across[0].shape, 3))
+        for axis in (0, 1):
+            points[..., axis] = line[axis][:, None, None] + across[axis]
+        points[..., 2] = heights[:, None, None]
+        points = points.reshape(-1, 3) + np.random.default_rng(0).uniform(-_CELL / 2, _CELL / 2, (points.size // 3, 3))
         tissue, level = self.anatomy.spinal(points.astype(np.float32))
         level = np.where(label_table()[tissue] > 0, level, 0)
         groups = self.groups(last)

@@ -42,7 +42,7 @@ def person(seed: int, beyond: bool) -> Iterator[dict[str, Any]]:
     """Rows of one person: a measurement beside its truth."""
     rng = np.random.default_rng([seed, 77])
     grid = phantom.random_grid(rng)
-    truth = Truth(seed, beyond=beyond)
+    truth = Truth(phantom.Anatomy(seed, beyond=beyond))
     rows = [*truth.structures(LAST), *truth.whole()]
     known = {(row.key, row.of): (row.value, row.category) for row in rows if row.value is not None}
     sizes = truth.volumes(len(VERTEBRAE) - 1)
