@@ -164,11 +164,11 @@ class _Lattice:
             end = evidence.upper[0] if first and last else end
             if end is None:
                 return None
-            height, cut = end.height, True
+            height, cut = end.height, 0.3 if end.room <= _CUT else 2.5
             if first:
                 score = score + start_with_body(end)[:, None]
         else:
-            height, cut = evidence.sheets[lower].place - evidence.sheets[upper].place, False
+            height, cut = evidence.sheets[lower].place - evidence.sheets[upper].place, _WORST
             if whole < 0.25 * height * self.usual:
                 score -= _ABSENT * spans
         table = sizes.stretch(spans, not first, not last)
@@ -243,15 +243,15 @@ def _first(odds: float) -> np.ndarray:
     return found
 
 
-def _misfit(height: float, expected: np.ndarray, cut: bool, spans: int) -> np.ndarray:
-    """Cost of a height against expectations, mm. What is cut off may be as low as it likes."""
+def _misfit(height: float, expected: np.ndarray, low: float, spans: int) -> np.ndarray:
+    """Cost of a height against expectations, mm; a single vertebra that is too low costs at most `low`."""
     off = np.log(max(height, 1.0) / expected)
     noise = _MEASURED / np.maximum(expected, 1.0)
     taller = np.hypot(_TALLER if spans == 1 else 0.8 * _TALLER, noise)
     lower = np.hypot(_LOWER if spans == 1 else 0.75 * _LOWER, noise)
     cost = 0.5 * np.square(off / np.where(off > 0, taller, lower))
-    if cut and spans == 1:
-        cost = np.where(off < 0, np.minimum(cost, 0.3), cost)
+    if spans == 1:
+        cost = np.where(off < 0, np.minimum(cost, low), cost)
     return np.minimum(cost, _WORST)
 
 
@@ -267,7 +267,7 @@ def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
     if not len(volumes):
         return np.zeros(0), np.zeros(0)
     share = np.array([volume / np.median(volumes[max(k - 3, 0) : k + 4]) for k, volume in enumerate(volumes)])
-    real = -np.clip(4.0 - 16.0 * share, 0.0, 4.0)
+    real = -np.clip(0.3 / np.maximum(share, 1e-3) - 0.75, 0.0, 8.0)
     passed = -np.clip(16.0 * share, 0.5, 12.0)
     # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends.
     for k in {0, len(sheets) - 1}:
