@@ -170,7 +170,7 @@ def _segmentation(context: Context, case: Case, labels: np.ndarray, parts: Seque
 def _points(context: Context, case: Case, labelling: Any) -> Any:
     node = _add(context, case, _CLASSES[1], "level names")
     for element, place in _centres(labelling):
-        index = node.AddControlPoint(*place, _name(element))
+        index = node.AddControlPoint(place, _name(element))
         node.SetNthControlPointDescription(index, element.note)
         node.SetNthControlPointLocked(index, True)
     node.SetLocked(True)
@@ -187,7 +187,7 @@ def _centres(labelling: Any) -> Iterator[tuple[Any, list[float]]]:
 def _line(context: Context, case: Case, points: np.ndarray) -> Any:
     node = _add(context, case, _CLASSES[2], "centreline")
     for point in points:
-        node.AddControlPoint(*(float(value) for value in point))
+        node.AddControlPoint([float(value) for value in point])
     # The points are a few mm apart; a name and a ball at each would cover the image.
     node.CreateDefaultDisplayNodes()
     display = node.GetDisplayNode()
