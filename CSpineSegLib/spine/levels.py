@@ -24,7 +24,7 @@ def label(mask: Volume, *, image: Volume | None = None, anchor: tuple[str, Seque
     Parameters
     ----------
     mask : 0 background, 1 vertebral bodies, 2 discs.
-    image : not looked at yet beyond its grid; names rest on the mask alone.
+    image : refused if it lies on another grid; names rest on the mask alone.
     anchor : a level and a point (3,) RAS mm in or beside it, for instance ("C2", (1.5, 20.0, 43.0)); names then count
         from there, whatever the mask suggests.
 
