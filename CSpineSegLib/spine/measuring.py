@@ -115,7 +115,8 @@ def _may_be_dens(found: Fit | str) -> bool:
     if isinstance(found, str) or not found.has("walls"):
         return True
     if not found.has("upper", "lower"):
-        return False
+        # Of what the edge of the image cuts nobody knows what would stand on it.
+        return "upper" in found.missing and "top" not in found.solid.cut
     height = found.values[UPPER][3] - found.values[LOWER][3]
     return bool(height > _TALL * (found.values[FRONT][0] - found.values[BACK][0]))
 

@@ -1,7 +1,9 @@
 """Bias and limits of agreement of every measurement against phantoms whose true values are known.
 
     python Testing/Benchmarks/measuring_bench.py                       prints the tables
-    python Testing/Benchmarks/measuring_bench.py --people 80 --write   and puts them into Docs/measurements.md
+    python Testing/Benchmarks/measuring_bench.py --people 30 --write   and puts them into Docs/measurements.md
+    python Testing/Benchmarks/measuring_bench.py --people 0 --write    puts only the definitions there
+    python Testing/Benchmarks/measuring_bench.py --rows rows.json --write    from rows kept by --output
 
 Each person lies on a random geometry such as the dataset's exams have. A mask is measured as it was cut from the
 phantom, and once more with its borders moved as a hand would move them, by half a pixel (one standard deviation).
@@ -30,7 +32,6 @@ from CSpineSegLib.spine import measuring, measuring_trials  # noqa: E402
 from CSpineSegLib.spine.measuring_truth import Truth  # noqa: E402
 
 DOCUMENT = ROOT / "Docs" / "measurements.md"
-BEGIN, END = "<!-- figures -->", "<!-- end of figures -->"
 FIRST = 70_000
 # C2 to T1: what every exam of the dataset shows whole.
 LAST = 7
@@ -141,27 +142,47 @@ def kinds(rows: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def definitions() -> str:
+    """What is measured, a line each."""
+    kinds = {"body": "Body", "disc": "Disc", "spine": "Spine"}
+    lines = ["| of | quantity | unit | definition | source |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {kinds[one.kind]} | {one.title} (`{one.key}`) | {one.unit or '1'} | {one.text} | {one.source} |"
+        for one in measuring.DEFINITIONS
+    ]
+    return "\n".join(lines)
+
+
+def put(name: str, text: str) -> None:
+    """Replace a part of the document."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    before, rest = DOCUMENT.read_text(encoding="utf-8").split(begin)
+    DOCUMENT.write_text(f"{before}{begin}\n{text}\n{end}{rest.split(end)[1]}", encoding="utf-8", newline="\n")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--first", type=int, default=FIRST)
     parser.add_argument("--beyond", action="store_true", help="people outside the usual ranges")
-    parser.add_argument("--output", type=Path, help="all rows as JSON")
+    parser.add_argument("--output", type=Path, help="all rows as JSON, after each person")
     parser.add_argument("--write", action="store_true", help="put the tables into Docs/measurements.md")
+    parser.add_argument("--rows", type=Path, help="rows of an earlier run, instead of measuring anew")
     options = parser.parse_args()
-    rows = []
-    for seed in range(options.first, options.first + options.people):
+    rows = json.loads(options.rows.read_text(encoding="utf-8")) if options.rows else []
+    for seed in range(options.first, options.first + (0 if options.rows else options.people)):
         rows.extend(person(seed, options.beyond))
         print(f"{seed - options.first + 1} of {options.people}", end="\r", file=sys.stderr, flush=True)
-    if options.output:
-        options.output.write_text(json.dumps(rows), encoding="utf-8")
-    spent = np.median([row["seconds"] for row in rows])
-    text = f"{options.people} people; {spent:.1f} s an exam (median).\n\n{table(rows)}\n\n{kinds(rows)}"
-    print(text)
+        if options.output:
+            options.output.write_text(json.dumps(rows), encoding="utf-8")
     if options.write:
-        before, rest = DOCUMENT.read_text(encoding="utf-8").split(BEGIN)
-        after = rest.split(END)[1]
-        DOCUMENT.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8", newline="\n")
+        put("definitions", definitions())
+    if rows:
+        people = len({row["seed"] for row in rows})
+        text = f"{people} people, seeds from {min(row['seed'] for row in rows)}.\n\n{table(rows)}\n\n{kinds(rows)}"
+        print(text)
+        if options.write:
+            put("figures", text)
 
 
 if __name__ == "__main__":
