@@ -43,8 +43,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def __init__(self, parent=None):
         self.logic = self.parameters = self.ui = None
-        self.panels, self._widgets, self.shown, self._blind = {}, {}, False, False
-        self._bound = self._presented = None
+        self.panels, self._widgets, self._bound, self._presented = {}, {}, None, None
+        self.shown = self._blind = False
         ScriptedLoadableModuleWidget.__init__(self, parent)
         VTKObservationMixin.__init__(self)
 
@@ -85,14 +85,15 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.disconnectParameters()
 
     def cleanup(self):
-        """The module is unloaded or reloaded."""
+        """The module is unloaded or reloaded. Saving comes first: at the end of Slicer the widgets may be gone."""
         self.removeObservers()
-        # First, as at the end of Slicer the widgets may be gone already.
-        with slicer.util.tryWithErrorDisplay(_("What was drawn could not be saved.")):
-            self.workplace.close()
-        self.disconnectParameters()
-        for panel in self.panels.values():
-            panel.cleanup()
+        try:
+            with slicer.util.tryWithErrorDisplay(_("What was drawn could not be saved.")):
+                self.workplace.close()
+        finally:
+            self.disconnectParameters()
+            for panel in self.panels.values():
+                panel.cleanup()
 
     def onReload(self):
         """Reload the helper packages too; the module itself is reloaded by Slicer."""
@@ -103,10 +104,9 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         ScriptedLoadableModuleWidget.onReload(self)
 
     def connectParameters(self):
-        """Bind the widgets to the scene's parameter node."""
+        """Bind the widgets to the scene's parameter node. Who was a blind reader is one in the next scene too."""
         if self.parameters is None:
             self.parameters = Parameters(self.logic.getParameterNode())
-            # A scene that closes forgets it, and a blind reader would see what others drew.
             self.parameters.blind = self.parameters.blind or self._blind
             self._bound = self.parameters.connectParametersToGui(self._widgets)
 
@@ -140,7 +140,7 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ensure_installed()
         if not self.leave():
             return False
-        chosen = self.parameters is not None and self.parameters.blind
+        chosen = self._blind if self.parameters is None else self.parameters.blind
         self.present(self.workplace.open_exam(exam, model, blind=chosen if blind is None else blind))
         return True
 
@@ -180,8 +180,8 @@ class CSpineSegWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
     # What happens to the scene
 
     def onSceneStartClose(self, *_event):
-        self.onOpenNodeRemoved()
         self.disconnectParameters()
+        self.onOpenNodeRemoved()
 
     @handler
     def onSceneEndClose(self):
@@ -219,7 +219,7 @@ class CSpineSegLogic(ScriptedLoadableModuleLogic):
         return self.workplace.exams(patient)
 
     def openExam(self, exam, model=None, blind=False, annotator=None):
-        """Open an exam; what was drawn on the one before, by hand perhaps, is saved as a draft."""
+        """Open an exam; what was drawn on the one before is saved as a draft."""
         self.workplace.save_changes()
         self.workplace.annotator = annotator or self.workplace.annotator
         return self.workplace.open_exam(exam, model, blind=blind)

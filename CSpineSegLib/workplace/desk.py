@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -203,14 +202,16 @@ class Workplace:
         """The exam's nodes are about to be removed from outside: what was drawn is saved, as a revision in review.
 
         Returns that revision, or None if nothing was drawn. The exam is open no more, even if the save fails: then a
-        copy of what was drawn is kept in this user's data folder, to be offered again.
+        copy of what was drawn is kept in this user's data folder, to be offered again, or if it can be no mask as it
+        is, a file of Slicer's own, which the error names.
         """
         try:
             return self.save_changes()
-        except CSpineSegError:
-            with contextlib.suppress(CSpineSegError):
-                self.keeper.keep()
-            raise
+        except Exception as error:
+            rescued = self.keeper.rescue()
+            if rescued is None:
+                raise
+            raise CSpineSegError(f"{error} All that was drawn is kept in {rescued}; load it by Add Data.") from error
         finally:
             self.keeper.leave()
             self._forget()

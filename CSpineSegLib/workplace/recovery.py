@@ -105,6 +105,26 @@ class Keeper:
         """Leave the copy where it is, to be offered: the exam is open no more, and nobody saved what was drawn."""
         self._kept = self._mask = None
 
+    def rescue(self) -> Path | None:
+        """Keep what is drawn, in one way or another: as a copy, else as a file with all segments as they are.
+
+        Returns that file; None if there is a copy, or if nothing can be written. For what cannot be saved and is about
+        to go, such as a segmentation with a third segment.
+        """
+        from .. import scene
+
+        with contextlib.suppress(CSpineSegError, OSError):
+            if self.keep() is not None:
+                return None
+        session = self._workplace.session
+        if session is not None:
+            with contextlib.suppress(CSpineSegError, OSError):
+                folder = self._folder or resources.user_data("Recovery")
+                path = folder / f"{session.exam.stem}.{secrets.token_hex(4)}.seg.nrrd"
+                scene.save_segmentation(session.context, session.case.segmentation_node, path)
+                return path
+        return None
+
     def found(self) -> list[Copy]:
         """The copies that can be offered, see :func:`find`; not the one of what is open."""
         return [copy for copy in find(self._folder) if self._kept is None or copy.record != self._kept.record]

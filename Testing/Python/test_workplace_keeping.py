@@ -11,10 +11,12 @@ import pytest
 import review_cases as cases
 from recovery_cases import OTHER, draw, folder, names, open_and_draw, place, workplace_of  # noqa: F401  (fixture)
 
-from CSpineSegLib import files, volume
-from CSpineSegLib.errors import WriteError
+from CSpineSegLib import files, scene, volume
+from CSpineSegLib.errors import CSpineSegError, WriteError
 from CSpineSegLib.review import records
 from CSpineSegLib.workplace import recovery
+
+slicer = pytest.importorskip("slicer", reason="the workplace needs slicer-core: pip install cspineseg[scene]")
 
 
 def test_nothing_is_kept_while_nothing_is_drawn(place):
@@ -101,6 +103,41 @@ def test_what_cannot_be_saved_at_the_end_is_kept_and_offered(place, monkeypatch)
     assert np.array_equal(volume.read_mask(copy.mask).array, cases.labels(5))
     workplace.open_exam(exam)
     assert workplace.keeper.found() == [copy]
+
+
+def test_what_can_be_no_mask_is_kept_whole_when_the_scene_is_closed(place):
+    workplace = open_and_draw(place)
+    session = workplace.session
+    mine = slicer.vtkSegment()
+    mine.SetName("Mine")
+    voxels = np.zeros(session.image.shape, np.uint8)
+    voxels[1, 1, 1] = 1
+    mine.AddRepresentation("Binary labelmap", scene.images.oriented_image(voxels, session.image.affine))
+    session.case.segmentation_node.GetSegmentation().AddSegment(mine, "mine")
+    with pytest.raises(CSpineSegError, match=r"'Mine'.* All that was drawn is kept in .*\.seg\.nrrd; load it"):
+        workplace.leave_scene()
+    (path,) = folder(place).glob("*.seg.nrrd")
+    assert recovery.find(folder(place)) == [] and path.exists()
+    back = slicer.vtkMRMLSegmentationNode()
+    slicer.vtkMRMLScene().AddNode(back)
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    storage.SetFileName(str(path))
+    assert storage.ReadData(back)
+    counts = {name: scene.segmentation.voxel_count(part) for name, part in scene.segmentation.segments(back).items()}
+    assert counts == {"bodies": (cases.labels(5) == 1).sum(), "discs": (cases.labels(5) == 2).sum(), "mine": 1}
+
+
+def test_an_error_that_nobody_expects_costs_nothing_drawn_either(place, monkeypatch):
+    workplace = open_and_draw(place)
+
+    def broken(*_arguments, **_given):
+        raise MemoryError
+
+    monkeypatch.setattr("CSpineSegLib.review.revisions.save", broken)
+    with pytest.raises(MemoryError):
+        workplace.leave_scene()
+    (copy,) = recovery.find(folder(place))
+    assert np.array_equal(volume.read_mask(copy.mask).array, cases.labels(5))
 
 
 def test_a_copy_stays_when_the_exams_nodes_are_deleted_unasked(place):
