@@ -82,7 +82,7 @@ def show_difference(
         now = read_segmentation(context, case.segmentation_node, case.image).array
     former = np.zeros_like(now) if before is None else _labels(case, before)
     _show(context, case, "difference", difference(former, now))
-    case.segmentation_node.GetDisplayNode().SetVisibility2DFill(False)
+    _fill(case, False)
 
 
 def difference(before: np.ndarray, now: np.ndarray) -> np.ndarray:
@@ -208,6 +208,12 @@ def _remove(context: Context, case: Case, kind: str) -> None:
         getattr(composite, f"Set{layer.name}VolumeID")(former if context.scene.GetNodeByID(former) else None)
         getattr(composite, f"Set{layer.name}Opacity")(float(opacity))
     context.remove(node)
+    if kind == "difference":
+        _fill(case, True)
+
+
+def _fill(case: Case, on: bool) -> None:
+    """Fill the mask's area in the slice views; a display node that was deleted shows nothing of it anyway."""
     display = case.segmentation_node.GetDisplayNode()
-    if kind == "difference" and display is not None:
-        display.SetVisibility2DFill(True)
+    if display is not None:
+        display.SetVisibility2DFill(on)

@@ -166,3 +166,16 @@ def test_a_name_that_cannot_be_changed_comes_back_into_its_field(person, monkeyp
         person.part("annotatorEdit").text = "Ben"
     assert person.read("annotatorEdit") == "Anna" == person.logic.annotator
     assert person.logic.is_changed() and len(person.app.errors) == 1
+
+
+def test_a_deleted_display_node_stops_neither_the_keys_nor_the_checks(person):  # noqa: F811
+    session = person.open()
+    person.app.context.scene.RemoveNode(session.case.segmentation_node.GetDisplayNode())
+    person.unfold("correctPanel", "checkPanel")
+    person.click("hideMaskCheck")
+    person.click("differenceCheck")
+    drawn = person.paint()
+    assert person.wait(lambda: person.rows("figuresView"), 20)
+    person.click("acceptButton")
+    assert person.app.errors == []
+    assert np.array_equal(volume.read_mask(revisions(session)[0].mask).array, drawn)

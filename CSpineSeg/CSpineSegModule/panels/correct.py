@@ -252,8 +252,9 @@ class CorrectPanel(Panel):
     @handler
     def onHideMask(self):
         session = self.workplace.session
-        if session is not None:
-            session.case.segmentation_node.GetDisplayNode().SetVisibility(not self.ui.hideMaskCheck.checked)
+        display = None if session is None else session.case.segmentation_node.GetDisplayNode()
+        if display is not None:
+            display.SetVisibility(not self.ui.hideMaskCheck.checked)
 
     @handler
     def onDoubtMap(self):
