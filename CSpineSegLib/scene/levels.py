@@ -27,7 +27,7 @@ _KIND, _OF = "CSpineSeg.Levels", "CSpineSeg.LevelsOf"
 _CLASSES = ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsFiducialNode", "vtkMRMLMarkupsCurveNode")
 # From here on, values of bodies and discs without a level; above all values of levels.
 _NAMELESS = 128
-_HUES = (0.0, 0.58, 0.13, 0.80, 0.33, 0.50, 0.92)
+_HUES = (0.0, 0.58, 0.13, 0.80, 0.33, 0.50)
 
 
 @dataclass(frozen=True)
