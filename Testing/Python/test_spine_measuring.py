@@ -7,7 +7,9 @@ either side, and angles to 1 degree (.25 mm over 15 mm).
 
 from __future__ import annotations
 
+import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -170,3 +172,12 @@ def test_every_row_is_defined_finite_and_told_or_refused_with_a_reason_and_goes_
     table = found.table()
     assert json.loads(json.dumps(table, allow_nan=False)) == table
     assert all(one.text and one.source and one.kind in ("body", "disc", "spine") for one in measuring.DEFINITIONS)
+
+
+def test_the_page_on_measurements_holds_every_definition_as_it_stands():
+    root = Path(__file__).resolve().parents[2]
+    spec = importlib.util.spec_from_file_location("measuring_bench", root / "Testing/Benchmarks/measuring_bench.py")
+    bench = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(bench)
+    page = (root / "Docs" / "measurements.md").read_text(encoding="utf-8")
+    assert bench.definitions() in page, "python Testing/Benchmarks/measuring_bench.py --people 0 --write"
