@@ -134,8 +134,7 @@ def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, up
     design = np.column_stack([np.ones(len(tops)), columns])
     tilt = np.linalg.lstsq(design, tops, rcond=None)[0][1:]
     tops = tops - columns @ np.clip(tilt, -0.5, 0.5)
-    middle = (np.abs(columns[:, 0]) <= 0.6 * frame.slices) & (np.abs(columns[:, 1] - 0.1 * half) <= 0.35 * half)
-    centre = float(np.median(tops[middle])) if middle.any() else float(np.quantile(tops, 0.9))
+    centre = _centre(columns, tops, half, frame.slices)
     shoulders = np.abs(columns[:, 1]) >= 0.6 * half
     edge = float(np.median(tops[shoulders])) if shoulders.any() else centre
     below = float(np.mean(tops < centre - 0.25 * half))
@@ -151,6 +150,17 @@ def _beyond(frame: Frame, sheet: Sheet | None, part: np.ndarray) -> int:
     if off.min() > _NEXT:
         return 0
     return int(np.count_nonzero(off > sheet.thickness / 2 - frame.row))
+
+
+def _centre(columns: np.ndarray, tops: np.ndarray, half: float, slices: float) -> float:
+    """mm, the median reach of the columns in the middle, where the dens stands; of the slices beside it if there are
+    none."""
+    inner = np.abs(columns[:, 1] - 0.1 * half) <= 0.35 * half
+    for wide in (0.6, 1.2):
+        middle = inner & (np.abs(columns[:, 0]) <= max(wide * slices, 0.35 * half))
+        if middle.any():
+            return float(np.median(tops[middle]))
+    return float(np.quantile(tops, 0.9))
 
 
 def _columns(beside: np.ndarray, out: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
