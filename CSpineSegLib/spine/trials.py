@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..anatomy import level_value
+from ..errors import InputError
 from ..phantom.geometry import names_of
 from ..phantom.shape import VERTEBRAE
 from .labelling import Element, Labelling
@@ -64,8 +65,16 @@ def run(trial: Trial, label: Labeller) -> Outcome:
     found = label(trial.mask)
     first, anchored = score(found, trial), None
     if not found.absolute:
-        anchored = score(label(trial.mask, anchor=anchor_of(trial)), trial)
+        anchored = _anchored(trial, label)
     return Outcome(trial.name, trial.kind, first, anchored, found.reason, found.confidence)
+
+
+def _anchored(trial: Trial, label: Labeller) -> Score:
+    try:
+        return score(label(trial.mask, anchor=anchor_of(trial)), trial)
+    except InputError as error:
+        # The true place of a level contradicts the order that was found.
+        return Score(WRONG, False, len(_blocks(trial, Truth(trial))), 0, (str(error),))
 
 
 def anchor_of(trial: Trial) -> tuple[str, tuple[float, float, float]]:

@@ -95,6 +95,20 @@ def missing_disc(mask, levels, grid, rng) -> str:
     return f"{name} missing"
 
 
+def dens_disc(mask, levels, grid, rng) -> str:
+    """The upper part of the dens, or of C2's body, is called disc, at times with some voxels of body above it.
+
+    As models do where the dens has the signal of a disc.
+    """
+    index = np.argwhere(levels == level_value("C2"))
+    height = (index @ grid.affine[:3, :3].T)[:, 2]
+    lower, upper = np.max(height) - np.array((rng.uniform(3, 7), rng.choice((0.0, rng.uniform(0, 1.5)))))
+    part = tuple(index[(height >= lower) & (height <= upper)].T)
+    mask[part], levels[part] = DISC, 0
+    levels[tuple(index[height > upper].T)] = 0
+    return f"{np.max(height) - lower:.0f} mm of C2 called disc"
+
+
 def rough(mask, levels, grid, rng) -> str:
     """Outlines that wander by half a millimetre to one, as a network's do, in waves of 8 to 24 mm."""
     box = tuple(slice(max(0, int(at.min()) - 3), int(at.max()) + 4) for at in np.nonzero(mask))
@@ -131,4 +145,5 @@ FAULTS: dict[str, Fault] = {
     "split disc": split_disc,
     "missing disc": missing_disc,
     "rough outlines": rough,
+    "disc on the dens": dens_disc,
 }
