@@ -135,9 +135,12 @@ class Person:
         assert button.isVisible() and button.isEnabled(), f"{name} cannot be clicked now"
         self.test.mouseClick(button, QtCore.Qt.MouseButton.LeftButton, pos=QtCore.QPoint(8, button.height() // 2))
 
-    def press(self, keys):
+    def press(self, keys, at_once=False):
+        """Press keys, after a look at the exam."""
         from PySide6 import QtGui, QtWidgets
 
+        while not (at_once or self.panel.isSeen()):
+            self.test.qWait(20)
         target = QtWidgets.QApplication.focusWidget() or self.app.window
         self.test.keySequence(target, QtGui.QKeySequence(keys))
 

@@ -54,6 +54,17 @@ def test_a_key_that_is_held_down_accepts_one_exam_only(person):
         assert shortcut.autoRepeat == stepping
 
 
+def test_a_key_pressed_twice_does_not_accept_an_exam_that_nobody_has_seen(person):
+    person.open()
+    person.press("Ctrl+Return")
+    assert person.workplace.session.exam.stem == OTHER
+    person.press("Ctrl+Return", at_once=True)
+    assert person.workplace.session.exam.stem == OTHER
+    assert (person.status(), person.status(OTHER)) == ("accepted", "in review")
+    person.press("Ctrl+Shift+Return")
+    assert person.status(OTHER) == "accepted"
+
+
 def test_keys_work_only_while_the_module_is_shown_and_an_exam_is_open(person):
     person.press("Ctrl+Return")
     assert person.app.errors == [] and person.history() == []

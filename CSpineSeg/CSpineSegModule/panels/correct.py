@@ -1,5 +1,7 @@
 """Correcting the open mask and deciding on it; mirrors CSpineSegLib/workplace/correct.py, clock.py and recovery.py."""
 
+import time
+
 import qt
 import slicer
 import slicer.util
@@ -15,6 +17,8 @@ from CSpineSegModule.recovering import Recovering
 # A stroke of the brush is many changes; what follows from them is done once the hand rests.
 CHANGED_MS = 300
 CLOCK_MS = 1000
+# Nobody has looked at an exam that opened less than this long ago: a key pressed twice must not accept it, too.
+SEEN_SECONDS = 0.5
 
 
 def describe_status(status):
@@ -39,7 +43,7 @@ class CorrectPanel(Panel):
 
     def setup(self):
         self.guard = self.views = None
-        self.status, self.told = None, ""
+        self.status, self.told, self.since = None, "", 0.0
         self.editing = self.rejecting = False
         self.recovering = Recovering(self)
         self.changedTimer = self.makeTimer(CHANGED_MS, self.onChanged)
@@ -87,8 +91,8 @@ class CorrectPanel(Panel):
         """What each key does: for most, the button, if it can be clicked now."""
         ui = self.ui
         return {
-            "acceptNext": lambda: ui.acceptNextButton.click(),
-            "accept": lambda: ui.acceptButton.click(),
+            "acceptNext": lambda: self.accepts(ui.acceptNextButton),
+            "accept": lambda: self.accepts(ui.acceptButton),
             "later": lambda: ui.laterButton.click(),
             "reject": lambda: ui.rejectButton.click(),
             "reopen": lambda: ui.reopenButton.click(),
@@ -113,9 +117,18 @@ class CorrectPanel(Panel):
         self.clockTimer.stop()
         self.enableKeys()
 
+    def isSeen(self):
+        """Whether the open exam has been on the screen long enough to be decided on by a key."""
+        return time.monotonic() - self.since >= SEEN_SECONDS
+
+    def accepts(self, button):
+        if self.isSeen():
+            button.click()
+
     def opened(self, session):
         from CSpineSegLib import scene
 
+        self.since = time.monotonic()
         self.watchNothing()
         context, case = session.context, session.case
         self.guard = scene.Guard(context, case, self.onEdited)

@@ -165,6 +165,7 @@ class ReviewTest(unittest.TestCase):
                 self.hands.press(self.ui.reasonEdit, "Return")
                 self.hands.press(self.ui.nextButton, "Space")
             else:
+                wait(self.form.panels["correct"].isSeen)
                 self.hands.shortcut("Ctrl+Return")
             if len(order) < 8:
                 self.assertNotEqual(self.workplace.session.exam.stem, stem, self.ui.statusLabel.text)
