@@ -27,6 +27,9 @@ __all__ = ["BOUNDARY", "DEFINITIONS", "Definition", "Measurement", "Measurements
 # Of a pixel: standard deviation of where a border is drawn. Hands that draw the same border differ by about a pixel
 # from each other, each by .7 of that from their mean; half a pixel is for a mask that a second look has corrected.
 BOUNDARY = 0.5
+# mm, of slices 4 mm apart. Endplates are hollow by up to a millimetre and rise to the sides; their height between two
+# slices is off by about a tenth of that.
+_HOLLOW = 0.12
 # Height over depth beyond which the uppermost body of a mask without names is taken for C2 with its dens.
 _TALL = 1.3
 
@@ -91,7 +94,8 @@ def measure(labelling: Labelling, mask: Volume, *, boundary: float | None = None
     InputError : the labelling belongs to another grid.
     """
     sections = cut(labelling, mask)
-    noise = Noise(BOUNDARY * sections.pixel if boundary is None else boundary, sections.pixel)
+    shape = _HOLLOW * sections.step / 4.0
+    noise = Noise(BOUNDARY * sections.pixel if boundary is None else boundary, sections.pixel, shape)
     bodies = [solid for solid in sections.solids if solid.element.kind != "disc"]
     fits = fit_all(bodies, noise, labelling.absolute)
     rows = [*_structures(sections.solids, fits, noise), *_whole(bodies, fits, labelling.absolute)]

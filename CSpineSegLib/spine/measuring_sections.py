@@ -25,7 +25,7 @@ LARGEST_PIXEL, LARGEST_STEP = 1.6, 6.0
 # Of a section's weight around the middle, what has to be there: one slice of two that lie equally near.
 _LEAST_WEIGHT = 0.45
 
-_TAPER = 0.55
+_TAPER = 0.7
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +63,8 @@ class Solid:
     step : mm between slices; 0 of a plane that was not cut from slices.
     centre : (3,) mm to the right, the front and the head.
     refused : why it cannot be measured in the sagittal plane, or "".
+    slant : mm to the front per mm to the right, of the middles of its areas; nan of too few slices.
+    yaw : radians, by how much the neck is turned against the slices at its height.
     """
 
     name: str
@@ -76,6 +78,8 @@ class Solid:
     step: float
     centre: np.ndarray
     refused: str = ""
+    slant: float = np.nan
+    yaw: float = 0.0
 
     @property
     def is_block(self) -> bool:
@@ -137,8 +141,29 @@ def cut(labelling: Labelling, mask: Volume) -> Cut:
     elif step > LARGEST_STEP:
         refused = f"slices {step:.1f} mm apart do not show where the middle is (at most {LARGEST_STEP:g} mm)"
     boxes = _boxes(turned.array)
-    solids = tuple(_solid(element, turned.array, boxes, spacing, refused) for element in labelling.elements)
-    return Cut(solids, affine, pixel, step)
+    solids = [_solid(element, turned.array, boxes, spacing, refused) for element in labelling.elements]
+    return Cut(_with_yaw(solids), affine, pixel, step)
+
+
+def _with_yaw(solids: list[Solid]) -> tuple[Solid, ...]:
+    """The same, each with the yaw of the neck at its height: a line through what bodies show, as heads turn more."""
+    shown = [s for s in solids if s.element.kind != "disc" and np.isfinite(s.slant) and not s.cut & {"front", "back"}]
+    if not shown:
+        return tuple(solids)
+    heights = np.array([solid.centre[2] for solid in shown])
+    line = np.polyfit(heights, np.arctan([solid.slant for solid in shown]), 1 if len(shown) > 3 else 0)
+    ends = heights.min(), heights.max()
+    return tuple(replace(one, yaw=float(np.polyval(line, np.clip(one.centre[2], *ends)))) for one in solids)
+
+
+def _slant(inside: np.ndarray, areas: np.ndarray, spacing: np.ndarray) -> float:
+    """mm to the front per mm to the right, of the slices that hold much of a solid."""
+    kept = np.flatnonzero(areas > 0.5 * areas.max())
+    if len(kept) < 3:
+        return np.nan
+    columns = np.arange(inside.shape[1]) * spacing[1]
+    middles = [inside[k].sum(axis=1) @ columns / inside[k].sum() for k in kept]
+    return float(np.polyfit(kept * spacing[0], middles, 1, w=np.sqrt(areas[kept]))[0])
 
 
 def _boxes(instances: np.ndarray) -> list[tuple[slice, ...] | None]:
@@ -187,6 +212,7 @@ def _solid(element: Element, instances: np.ndarray, boxes: list, spacing: np.nda
         float(spacing[0]),
         centre,
         refused,
+        _slant(inside, areas, spacing),
     )
 
 
@@ -202,7 +228,7 @@ def middle_sigma(areas: np.ndarray, step: float) -> float:
 
     Each of the two outermost slices may be in or out: were the sides flat, the middle would be known to 1 / sqrt(24) of
     a step, averaged over all widths. Sides that taper weigh less: phantoms with steps of 3 to 5.5 mm err by .11 of a
-    step in bodies and .08 in discs, about half of it.
+    step in bodies and .08 in discs, C2 and turned necks by more.
     """
     return float(_TAPER * step / np.sqrt(24)) if len(areas) else 0.0
 

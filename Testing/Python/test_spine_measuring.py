@@ -129,6 +129,17 @@ def test_slices_that_are_turned_in_their_plane_see_the_same_angles_and_sizes():
     assert value(found, "depth", "C4") == pytest.approx(15, abs=MM)
 
 
+@pytest.mark.parametrize("degrees", [-20, 0, 20])
+def test_a_neck_that_is_turned_against_the_slices_is_no_deeper_but_its_depth_less_certain(degrees):
+    bodies = stack(4)
+    _, mask = draw(bodies)
+    found = measuring.measure(*draw(bodies, grid=turned(mask.grid, (0, 0, np.deg2rad(degrees)))))
+    row, straight = found.get("depth", "C4"), measuring.measure(*draw(bodies)).get("depth", "C4")
+    # Its section is 15 / cos 20 = 15.96 mm long.
+    assert row.value == pytest.approx(15, abs=0.5)
+    assert bool(row.note) == bool(degrees) == (row.sigma > 1.1 * straight.sigma)
+
+
 def test_corners_lie_where_they_were_drawn_in_the_patient():
     found = measured(stack(3), shift=(1.0, 2.0, -3.0))
     for corner, place in (("upper back", (-7.5, 6)), ("lower front", (7.5, -6))):

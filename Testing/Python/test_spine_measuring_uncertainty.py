@@ -47,8 +47,8 @@ def test_thick_slices_make_a_slanting_body_uncertain_and_a_straight_one_not():
 
     # Pixels of .5 mm make steps of 1 mm between slices of a height that changes by .5 mm per mm.
     straight, slanting = middle_height(0.0, 4.0), middle_height(0.5, 4.0)
-    # The middle across slices is known to .11 of a step, .45 mm.
-    assert slanting**2 - straight**2 == pytest.approx((0.5 * 0.45) ** 2, rel=0.3)
+    # The middle across slices is known to .7 / sqrt(24) of a step, .57 mm.
+    assert slanting**2 - straight**2 == pytest.approx((0.5 * 0.57) ** 2, rel=0.3)
     assert middle_height(0.5, 1.0) < slanting / 2
 
 
