@@ -222,14 +222,14 @@ class _Lattice:
 def start_with_body(end: End) -> np.ndarray:
     """(STARTS,) log odds of each level for the first body of a mask, by how it ends above.
 
-    Masks of this kind begin with C2, unless the field of view does not reach it. The dens stands out over C2 by 5 mm
+    Masks of this kind begin with C2, unless the field of view does not reach it. The dens stands out over C2 by 7 mm
     and more in a neck 15 mm deep, of whatever part of it the mask holds; other end plates, hollow or worn, by less
-    than 4 mm. Where the field of view ends, a body is cut flat, 3 mm are much, and without them little is known.
+    than 5 mm. Where the field of view ends, a body is cut flat, 4 mm are much, and without them little is known.
     """
     peak = end.peak * 7.5 / end.half
     if end.room > _CUT:
-        return _first(float(np.clip(1.6 * (peak - 4.4), -6.0, 6.0)) + 1.0)
-    return _first(float(np.clip(2.0 * (peak - 2.4), -1.0, 6.0)) - 0.8)
+        return _first(float(np.clip(1.6 * (peak - 5.4), -6.0, 6.0)) + 1.0)
+    return _first(float(np.clip(2.0 * (peak - 3.2), -1.0, 6.0)) - 0.8)
 
 
 def start_with_disc() -> np.ndarray:

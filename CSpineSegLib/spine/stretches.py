@@ -136,7 +136,7 @@ def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, up
     tops = tops - columns @ np.clip(tilt, -0.5, 0.5)
     centre = _centre(columns, tops, half, frame.slices)
     shoulders = np.abs(columns[:, 1]) >= 0.6 * half
-    edge = float(np.median(tops[shoulders])) if shoulders.any() else centre
+    edge = float(np.quantile(tops[shoulders], 0.35)) if shoulders.any() else centre
     below = float(np.mean(tops < centre - 0.25 * half))
     room = _room(frame, mask, members, upper)
     return End(min(edge, centre) + frame.row / 2, centre - edge, below, half, room, volume)
