@@ -153,13 +153,14 @@ def _beyond(frame: Frame, sheet: Sheet | None, part: np.ndarray) -> int:
 
 
 def _centre(columns: np.ndarray, tops: np.ndarray, half: float, slices: float) -> float:
-    """mm, the median reach of the columns in the middle, where the dens stands; of the slices beside it if there are
-    none."""
-    inner = np.abs(columns[:, 1] - 0.1 * half) <= 0.35 * half
+    """mm, the median reach of the columns in the middle, where the dens stands, or a little before it; of the slices
+    beside it if there are none."""
     for wide in (0.6, 1.2):
-        middle = inner & (np.abs(columns[:, 0]) <= max(wide * slices, 0.35 * half))
-        if middle.any():
-            return float(np.median(tops[middle]))
+        middle = np.abs(columns[:, 0]) <= max(wide * slices, 0.35 * half)
+        near = [middle & (np.abs(columns[:, 1] - behind * half) <= 0.35 * half) for behind in (-0.3, 0.1)]
+        found = [float(np.median(tops[columns])) for columns in near if columns.any()]
+        if found:
+            return max(found)
     return float(np.quantile(tops, 0.9))
 
 
