@@ -138,11 +138,13 @@ def test_discs_that_hang_together_behind_a_body_are_parted(drawn):
     a, b, c = at(drawn, "C5")
 
     def bridge(array):
-        behind = a + 12
-        array[behind : behind + 2, b - 12 : b + 13, c] = DISC
+        array[a + 7 : a + 10, b - 12 : b + 13, c] = DISC
 
     found = label(changed(drawn, bridge))
     assert named(found) == drawn.names
+    for name in ("C4-C5", "C5-C6"):
+        own = found.mask_of(found.element_of(name))
+        assert own[drawn.voxels(name)].all() and own.sum() < 1.2 * drawn.voxels(name).sum()
 
 
 def test_holes_part_nothing(drawn):
