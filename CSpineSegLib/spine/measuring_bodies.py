@@ -23,6 +23,8 @@ _DEPTHS = (6.0, 45.0)
 # mm about a parabola, and radians between both: beyond, a border is not an endplate. Spurs, dents and the lip of the
 # phantoms' endplates reach .9 mm and 25 degrees.
 _ROUGHEST, _STEEPEST = 1.5, np.deg2rad(35)
+# Radians by which endplates may be tilted against a line across the spine at their place.
+_FARTHEST = np.deg2rad(35)
 _PASSES = 4
 # mm, or slope, by which parameters are moved to see what depends on them: small against any curvature of a formula.
 _MOVE = 1e-5
@@ -110,11 +112,14 @@ def fit(solid: Solid, angle: float, noise: Noise, *, dens: bool = False) -> Fit 
     box = _first_box(solid.sections, angle, missing)
     if isinstance(box, str):
         return box
+    box = _narrowed(solid.sections, box)
     seen = _seen(solid.sections, box)
     for _ in range(_PASSES):
         box = _look(solid.sections, box, missing, seen)
         if isinstance(box, str):
             return box
+        if abs(box.frame.angle - angle) > _FARTHEST:
+            return "its endplates are far from square to the spine"
     return _combined(solid, box, missing, noise)
 
 
@@ -158,6 +163,20 @@ def _centred(frame: Frame, back: float, front: float, bottom: float, top: float,
     origin = frame.plane([(front + back) / 2, (top + bottom) / 2])
     turned = Frame(origin, frame.angle if angle is None else angle)
     return _Box(turned, -half[0], half[0], -half[1], half[1])
+
+
+def _narrowed(sections: tuple[Section, ...], box: _Box) -> _Box:
+    """The box between its walls, without the spurs that stand out of them."""
+    height = box.top - box.bottom
+    u = np.linspace(box.bottom + WALL[0] * height, box.bottom + WALL[1] * height, 25)
+    middle = Frame(box.frame.plane([(box.front + box.back) / 2, 0.0]), box.frame.angle)
+    ends = []
+    for sign in (-1, 1):
+        found = [border(section, middle, u, up=False, sign=sign, reach=40.0) for section in sections]
+        if not np.isfinite(found).any():
+            return box
+        ends.append(float(np.nanmedian(found)))
+    return _centred(middle, *ends, box.bottom, box.top)
 
 
 def _seen(sections: tuple[Section, ...], box: _Box) -> float:
@@ -204,6 +223,8 @@ def _sides(section: Section, box: _Box, noise: Noise | None) -> tuple[Side | Non
     t = np.arange(box.front - SPAN[1] * depth, box.front - SPAN[0] * depth + step / 2, step)
     u = np.arange(box.bottom + WALL[0] * height, box.bottom + WALL[1] * height + step / 2, step)
     ends = [border(section, box.frame, t, up=True, sign=sign, reach=height / 2 + 8) for sign in (1, -1)]
+    # What ends before three fifths of the way to an endplate is a spur in front or behind, and not part of it.
+    ends = [np.where(sign * s > 0.3 * height, s, np.nan) for sign, s in zip((1, -1), ends, strict=True)]
     walls = [border(section, box.frame, u, up=False, sign=sign, reach=depth / 2 + 8) for sign in (1, -1)]
     middle = (box.top + box.bottom) / 2
     return (

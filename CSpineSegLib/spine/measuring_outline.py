@@ -18,6 +18,8 @@ BANDS = ((0.10, 0.25), (0.425, 0.575), (0.75, 0.90))
 SPAN = (0.10, 0.90)
 # Part of the height over which a wall is a line: between the rims with their spurs.
 WALL = (0.2, 0.8)
+# mm: a wall is never followed more closely than this, which is less than a pixel.
+_EVEN = 0.4
 # mm along an outline, over which a hand or a network errs to the same side: that of a voxel's neighbours in a slice of
 # about .7 mm, three of them to each side.
 CORRELATION = 2.0
@@ -140,11 +142,28 @@ def wall(t: np.ndarray, s: np.ndarray, middle: float, noise: Noise | None) -> Si
     seen = np.isfinite(s)
     if np.count_nonzero(seen) < max(4, 0.8 * len(s)):
         return None
-    return _side(np.zeros((0, np.count_nonzero(seen))), t[seen] - middle, s[seen], noise)
+    t, s = t[seen] - middle, s[seen]
+    return _side(np.zeros((0, len(t))), t, s, noise, _without_spurs(t, s))
 
 
-def _side(rows: np.ndarray, t: np.ndarray, s: np.ndarray, noise: Noise | None) -> Side:
-    line = np.linalg.pinv(np.stack([np.ones_like(t), t], axis=1))
+def _without_spurs(t: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """Weights (N,) of points for a line that follows most of them: Tukey's, of three deviations."""
+    weights = np.ones_like(s)
+    lines = np.stack([np.ones_like(t), t], axis=1)
+    for turn in range(6):
+        if turn == 0:
+            slope, place = 0.0, float(np.median(s))
+        else:
+            place, slope = np.linalg.lstsq(lines * weights[:, None], s * weights, rcond=None)[0]
+        rest = s - place - slope * t
+        scale = max(_EVEN, 1.4826 * float(np.median(np.abs(rest))))
+        weights = np.clip(1 - np.square(rest / (3 * scale)), 0.0, None)
+    return weights
+
+
+def _side(rows: np.ndarray, t: np.ndarray, s: np.ndarray, noise: Noise | None, trust: np.ndarray | None = None) -> Side:
+    trust = np.ones_like(t) if trust is None else trust
+    line = np.linalg.pinv(np.stack([np.ones_like(t), t], axis=1) * trust[:, None]) * trust
     weights = np.concatenate([rows, line])
     if noise is None:
         return Side(weights @ s, np.zeros((len(weights), len(weights))), 0.0)
