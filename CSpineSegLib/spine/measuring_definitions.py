@@ -181,7 +181,7 @@ DEFINITIONS = (
         "Scoliosis indicator",
         "deg",
         "spine",
-        "Largest angle between tangents, in the coronal plane of the slices, of a smooth curve (a cubic) through "
+        "Largest angle between tangents, in the coronal plane of the neck, of a smooth curve (a cubic) through "
         "the centres of the bodies. Lying, and not a Cobb angle; 10 degrees are where scoliosis begins.",
         "10 degrees: Cobb's threshold as the Scoliosis Research Society uses it; the curve is ours",
         DEGREES,

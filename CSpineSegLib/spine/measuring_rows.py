@@ -86,7 +86,7 @@ def _depth(solid: Solid, fit: Fit | str) -> Measurement:
     found = _sided("depth", solid, fit, ("walls",), lambda v: v[FRONT][0] - v[BACK][0])
     if found.value is None or not solid.yaw:
         return found
-    turn = abs(found.value * np.sin(solid.yaw)) * float(np.hypot(_YAW_SIGMA, _YAW_PART * solid.yaw))
+    turn = abs(found.value * np.sin(solid.yaw)) * float(np.hypot(YAW_SIGMA, _YAW_PART * solid.yaw))
     note = f"the neck is turned by {abs(np.degrees(solid.yaw)):.0f} degrees against the slices" if turn > 0.2 else ""
     sigma = float(np.hypot(found.sigma * np.cos(solid.yaw), turn))
     return told("depth", solid.name, float(found.value * np.cos(solid.yaw)), sigma, note=note)
@@ -118,7 +118,7 @@ def volume_of(key: str, solid: Solid, noise: Noise) -> Measurement:
 
 # Radians to which a line through the slants of all bodies tells how the neck is turned, and the part of a strong turn
 # that it misses, as slices at the sides hold corners: 3.3 degrees and up to half on phantoms.
-_YAW_SIGMA, _YAW_PART = np.deg2rad(3.5), 0.4
+YAW_SIGMA, _YAW_PART = np.deg2rad(3.5), 0.4
 # Factor of Cavalieri's variance by the smoothness of the areas from slice to slice: 1/12 where a solid begins and ends
 # abruptly, 1/240 where it tapers smoothly (Gundersen and Jensen 1987). Sides of bodies lie between; this is the factor
 # of smoothness 1/4 (Garcia-Finana and Cruz-Orive 2004). Phantoms would need 1/29.

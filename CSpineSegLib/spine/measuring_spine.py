@@ -9,7 +9,7 @@ import numpy as np
 
 from . import measuring_discs as discs
 from .measuring_bodies import BACK, FRONT, LOWER, UPPER, Fit, propagate, propagate_all
-from .measuring_rows import Measurement, refused, told
+from .measuring_rows import YAW_SIGMA, Measurement, refused, told
 from .measuring_sections import Solid
 
 CERVICAL = ("C2", "C3", "C4", "C5", "C6", "C7")
@@ -107,18 +107,31 @@ def coronal(solids: Sequence[Solid]) -> Measurement:
     name = f"{usable[0].name} to {usable[-1].name}" if usable else "spine"
     if len(usable) < _FEWEST:
         return refused(key, name, f"{len(usable)} whole bodies do not make a curve (at least {_FEWEST})")
-    centres = np.array([solid.centre for solid in usable])
+    yaw = float(np.mean([solid.yaw for solid in usable]))
+    value, gains = _bend(usable, yaw)
+    sides = float(np.degrees(np.linalg.norm(gains * [solid.middle_sigma for solid in usable])))
+    # A neck that is curved to the front seems curved to the side if it is turned.
+    turned = abs(_bend(usable, yaw + YAW_SIGMA)[0] - _bend(usable, yaw - YAW_SIGMA)[0]) / 2
+    sigma = float(np.hypot(sides, turned if usable[0].step else 0.0))
+    return told(key, name, value, sigma, _verdict(value, sigma))
+
+
+def _bend(solids: Sequence[Solid], yaw: float) -> tuple[float, np.ndarray]:
+    """Degrees between the steepest tangents of the curve to the side, of a neck that is turned by `yaw`.
+
+    And (n,) radians that they change by per mm to the right of each centre.
+    """
+    centres = np.array([solid.centre for solid in solids])
+    right = centres[:, 0] * np.cos(yaw) + centres[:, 1] * np.sin(yaw)
     along = np.concatenate([[0], np.cumsum(np.linalg.norm(np.diff(centres[:, 1:], axis=0), axis=1))])
     powers = np.vander(along / along[-1], 4, increasing=True)
-    solve = np.linalg.pinv(powers)
     fine = np.linspace(0, 1, 101)
-    slopes = np.stack([np.zeros_like(fine), np.ones_like(fine), 2 * fine, 3 * fine**2], axis=1) @ solve / along[-1]
-    tilts = slopes @ centres[:, 0]
+    slopes = np.stack([np.zeros_like(fine), np.ones_like(fine), 2 * fine, 3 * fine**2], axis=1)
+    slopes = slopes @ np.linalg.pinv(powers) / along[-1]
+    tilts = slopes @ right
     low, high = int(np.argmin(tilts)), int(np.argmax(tilts))
-    value = float(np.degrees(np.arctan(tilts[high]) - np.arctan(tilts[low])))
     gains = slopes[high] / (1 + tilts[high] ** 2) - slopes[low] / (1 + tilts[low] ** 2)
-    sigma = float(np.degrees(np.linalg.norm(gains * [solid.middle_sigma for solid in usable])))
-    return told(key, name, value, sigma, _verdict(value, sigma))
+    return float(np.degrees(np.arctan(tilts[high]) - np.arctan(tilts[low]))), gains
 
 
 def _verdict(value: float, sigma: float) -> str:
