@@ -76,6 +76,18 @@ def test_a_missing_slice_parts_no_vertebra(drawn):
     assert named(label(changed(drawn, wipe))) == drawn.names
 
 
+def test_a_missing_slice_parts_no_block():
+    block = spine("C2", "T1", fused=[("C4", "C5")])
+    middle = at(block, "C4")[2]
+
+    def wipe(array):
+        array[:, :, middle] = 0
+
+    found = label(changed(block, wipe))
+    assert [element.levels for element in found.blocks] == [("C4", "C5")]
+    assert "+".join(named(found)).split("+") == block.names
+
+
 def test_a_disc_in_two_parts_is_one_disc(drawn):
     column = at(drawn, "C4-C5")[0]
 
