@@ -269,7 +269,8 @@ def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
     share = np.array([volume / np.median(volumes[max(k - 3, 0) : k + 4]) for k, volume in enumerate(volumes)])
     real = -np.clip(0.3 / np.maximum(share, 1e-3) - 0.75, 0.0, 8.0)
     passed = -np.clip(16.0 * share, 0.5, 12.0)
-    # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends.
+    # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends. If not, it
+    # is a dens that was called disc more often than another is passed over.
     for k in {0, len(sheets) - 1}:
-        real[k], passed[k] = (0.0, min(passed[k], -4.0)) if sheets[k].cut else (real[k] / 2, passed[k])
+        real[k], passed[k] = (0.0, min(passed[k], -4.0)) if sheets[k].cut else (real[k] / 2, passed[k] / 2)
     return real, passed

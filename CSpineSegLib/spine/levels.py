@@ -92,6 +92,9 @@ def _evidence(mask: Volume, frame: frames.Frame, found: list[sheets.Sheet], meas
     for k in range(max(reach, 1)):
         above = measured.bodies[measured.cell <= k] if count else measured.bodies
         below = measured.bodies[measured.cell >= count - k] if count else measured.bodies
+        # What is no disc is bone that was called one, as the dens is at times.
+        above = np.concatenate([above, *(sheet.members for sheet in found[:k])])
+        below = np.concatenate([below, *(sheet.members for sheet in found[count - k :])])
         upper.append(stretches.end(frame, mask, above, found[k] if count else None, True))
         lower.append(stretches.end(frame, mask, below, found[count - 1 - k] if count else None, False))
     return Evidence(found, measured.volume, measured.depth, upper, lower)

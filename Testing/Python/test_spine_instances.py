@@ -146,6 +146,18 @@ def test_a_spot_of_disc_inside_a_body_is_a_speck(drawn):
     assert [speck.label for speck in found.specks] == [DISC]
 
 
+def test_a_dens_that_is_called_disc_is_still_a_dens(drawn):
+    top = np.flatnonzero(drawn.voxels("C2").any(axis=(0, 2)))[-6]
+
+    def paint(array):
+        part = array[:, top:]
+        part[part > 0] = DISC
+
+    found = label(changed(drawn, paint))
+    assert found.absolute and named(found) == drawn.names
+    assert [speck.label for speck in found.specks] == [DISC]
+
+
 def test_discs_that_hang_together_behind_a_body_are_parted(drawn):
     a, b, c = at(drawn, "C5")
 
