@@ -78,11 +78,9 @@ def test_a_crumb_of_disc_inside_a_body_is_passed_over():
 
 def test_a_crumb_of_disc_above_the_first_body_is_no_disc_unless_the_image_ends_there():
     found = evidence(peak=0.0)
-    above = End(2.0, 0.0, 0.0, 7.5, 20.0, 20.0)
-
     def first_disc(cut: bool) -> int:
         sheets = [sheet(found.sheets[0].place - 17.0, volume=20.0, cut=cut), *found.sheets]
-        upper = [above, *found.upper[:3]]
+        upper = [None, *found.upper[:3]]
         more = replace(found, sheets=sheets, volume=np.full(9, 2500.0), depth=np.full(9, 15.0), upper=upper)
         return fusion.read(more).steps[0].lower
 

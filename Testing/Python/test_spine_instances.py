@@ -147,7 +147,7 @@ def test_a_spot_of_disc_inside_a_body_is_a_speck(drawn):
 
 
 def test_a_dens_that_is_called_disc_is_still_a_dens(drawn):
-    top = np.flatnonzero(drawn.voxels("C2").any(axis=(0, 2)))[-6]
+    top = np.flatnonzero(drawn.voxels("C2").any(axis=(0, 2)))[-11]
 
     def paint(array):
         part = array[:, top:]
