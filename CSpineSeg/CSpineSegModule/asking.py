@@ -10,16 +10,30 @@ KEEP, DISCARD, STAY = "keep", "discard", "stay"
 
 def keep(question: str, parent=None) -> str:
     """Ask what is to become of changes: KEEP them, DISCARD them, or STAY here; closing the window is STAY."""
+    box = qt.QMessageBox
+    offered = (
+        (KEEP, _("Keep as a draft"), box.AcceptRole),
+        (DISCARD, _("Discard"), box.DestructiveRole),
+        (STAY, _("Stay here"), box.RejectRole),
+    )
+    return choose(question, offered, parent)
+
+
+def choose(question: str, offered, parent=None) -> str:
+    """Ask a question that is answered by one of several buttons.
+
+    Parameters
+    ----------
+    offered : (answer, text, role) of each button; the first is the default, the last what closing the window means.
+    """
     box = qt.QMessageBox(parent)
     box.windowTitle = _("CSpineSeg")
     box.text = question
-    kept = box.addButton(_("Keep as a draft"), qt.QMessageBox.AcceptRole)
-    discarded = box.addButton(_("Discard"), qt.QMessageBox.DestructiveRole)
-    box.addButton(_("Stay here"), qt.QMessageBox.RejectRole)
-    box.setDefaultButton(kept)
+    buttons = [(answer, box.addButton(text, role)) for answer, text, role in offered]
+    box.setDefaultButton(buttons[0][1])
     box.exec_()
     pressed = box.clickedButton()
-    answer = KEEP if pressed == kept else DISCARD if pressed == discarded else STAY
+    answer = next((answer for answer, button in buttons if button == pressed), offered[-1][0])
     box.deleteLater()
     return answer
 

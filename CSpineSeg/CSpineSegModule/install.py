@@ -176,18 +176,15 @@ def _choose(question: str) -> str | None:
     import qt
     import slicer.util
 
-    box = qt.QMessageBox(slicer.util.mainWindow())
-    box.windowTitle = _("CSpineSeg")
-    box.text = question
-    small = box.addButton(_("For the processor"), qt.QMessageBox.AcceptRole)
-    large = box.addButton(_("With the graphics card"), qt.QMessageBox.AcceptRole)
-    box.addButton(_("Cancel"), qt.QMessageBox.RejectRole)
-    box.setDefaultButton(small)
-    box.exec_()
-    pressed = box.clickedButton()
-    answer = PROCESSOR if pressed == small else GRAPHICS if pressed == large else None
-    box.deleteLater()
-    return answer
+    from . import asking
+
+    box = qt.QMessageBox
+    offered = (
+        (PROCESSOR, _("For the processor"), box.AcceptRole),
+        (GRAPHICS, _("With the graphics card"), box.AcceptRole),
+        (None, _("Cancel"), box.RejectRole),
+    )
+    return asking.choose(question, offered, slicer.util.mainWindow())
 
 
 def _install_torch() -> None:

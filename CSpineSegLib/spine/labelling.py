@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ..anatomy import BODY
 from ..volume import Volume
 
 
@@ -122,8 +121,3 @@ class Labelling:
         from .outputs import level_volume
 
         return level_volume(self, mask)
-
-
-def label_of(element: Element) -> int:
-    """The mask's label of an element: 1 or 2."""
-    return BODY + (element.kind == "disc")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -235,10 +235,3 @@ class Workplace:
         if self.dataset is None:
             raise InputError("No dataset is open; choose its folder first.")
         return self.dataset
-
-
-def status_of(exams: Iterable[Exam]) -> list[str]:
-    """The review status of each of these exams: "unreviewed", "in review", "accepted" or "rejected"."""
-    from ..review import status
-
-    return [status.of(exam).status for exam in exams]

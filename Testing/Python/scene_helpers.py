@@ -82,6 +82,13 @@ def labels(context, case, **options):
     return scene.read_segmentation(context, case.segmentation_node, case.image, **options)
 
 
+def turned(array, grid):
+    """An array on axes PSR as a volume on a grid of other axes."""
+    codes = volume.from_array(np.zeros((1, 1, 1)), grid).orientation
+    flat = volume.reorient(volume.from_array(array, PSR), codes)
+    return volume.from_array(np.ascontiguousarray(flat.array), grid)
+
+
 def slice_pixels(context, node) -> np.ndarray:
     """(height, width, 3) uint8, the top row first: what Slicer's own pipeline shows in a view, without segments."""
     from vtkmodules.util import numpy_support

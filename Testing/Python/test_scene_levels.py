@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from scene_helpers import OBLIQUE, ORIENTATIONS, affine, labels, loaded
+from scene_helpers import OBLIQUE, ORIENTATIONS, PSR, affine, labels, loaded, turned
 
 from CSpineSegLib import anatomy, scene, spine, volume
 from CSpineSegLib.errors import InputError
@@ -14,7 +14,6 @@ from CSpineSegLib.scene import images, terminology
 from CSpineSegLib.scene.segmentation import segments
 from CSpineSegLib.spine.labelling import Element, Instance, Labelling
 
-PSR = affine((1, 2, 0), (-1, 1, 1))
 GRIDS = [PSR, *(affine(axes, signs) for axes, signs in ORIENTATIONS[5::9]), OBLIQUE[0], OBLIQUE[3]]
 SHAPE = (24, 60, 5)
 # Rows (towards the head) of two bodies, the disc between them, a block of two, and the disc above it.
@@ -24,13 +23,6 @@ STACK = (("C3", 1, 48, 58), ("C3-C4", 2, 44, 48), ("C4", 1, 34, 44), ("C4-C5", 2
 @pytest.fixture
 def context():
     return scene.Context.create()
-
-
-def turned(array, grid):
-    """An array on axes PSR as a volume on a grid of other axes."""
-    codes = volume.from_array(np.zeros((1, 1, 1)), grid).orientation
-    flat = volume.reorient(volume.from_array(array, PSR), codes)
-    return volume.from_array(np.ascontiguousarray(flat.array), grid)
 
 
 @cache

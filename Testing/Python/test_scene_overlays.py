@@ -5,13 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import slicer
-from scene_helpers import OBLIQUE, ORIENTATIONS, affine, loaded, slice_pixels
+from scene_helpers import OBLIQUE, ORIENTATIONS, PSR, affine, loaded, slice_pixels, turned
 
 from CSpineSegLib import scene, volume
 from CSpineSegLib.errors import GeometryError
 from CSpineSegLib.scene import images, overlays, views
 
-PSR = affine((1, 2, 0), (-1, 1, 1))
 GRIDS = [PSR, *(affine(axes, signs) for axes, signs in ORIENTATIONS[5::9]), OBLIQUE[0], OBLIQUE[3]]
 SHAPE = (40, 50, 5)
 
@@ -19,13 +18,6 @@ SHAPE = (40, 50, 5)
 @pytest.fixture
 def context():
     return scene.Context.create()
-
-
-def turned(array, grid):
-    """An array on axes PSR as a volume on a grid of other axes."""
-    codes = volume.from_array(np.zeros((1, 1, 1)), grid).orientation
-    flat = volume.reorient(volume.from_array(array, PSR), codes)
-    return volume.from_array(np.ascontiguousarray(flat.array), grid)
 
 
 def exam(context, labels, grid=PSR):
