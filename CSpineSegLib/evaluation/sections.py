@@ -1,7 +1,7 @@
 """What an analysis found, ready for the terminal, for TSV files and for the report: sentences, tables and figures.
 
-Every analysis of a dataset (cohort, accuracy, comparison, fairness, ...) returns a `Section`; nothing in it is formatted
-yet, so that the command line, the TSV files and the page show the same numbers, each in its own way.
+Every analysis of a dataset (cohort, accuracy, comparison, fairness, ...) returns a `Section`; nothing in it is
+formatted yet, so that the command line, the TSV files and the page show the same numbers, each in its own way.
 """
 
 from __future__ import annotations
