@@ -1,4 +1,4 @@
-"""The commands that look: list, show, metrics, doctor."""
+"""The commands that look: list, show, doctor."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import typer
 
 from .. import __version__, jobs
 from ..errors import InputError
-from ..evaluation import compare
-from ..volume import read_mask
 from .options import DatasetFolder, GoldList, Json, Query, need_dataset, open_dataset
 from .output import print_json, print_pairs, print_table, print_warnings
 
@@ -97,31 +95,6 @@ def show(
         print_pairs(detail["exam"], ((key, _text(value)) for key, value in detail.items()))
 
 
-@app.command(
-    epilog="Examples: cspineseg metrics 593973-000123 --dataset DIR;  cspineseg metrics REFERENCE.nii.gz MASK.nii.gz"
-)
-def metrics(
-    target: Annotated[str, typer.Argument(help="Patient ID or exam; or the reference mask file.")],
-    mask: Annotated[Path | None, typer.Argument(help="Mask file to compare with a reference mask file.")] = None,
-    dataset: DatasetFolder = None,
-    gold_list: GoldList = None,
-    as_json: Json = False,
-) -> None:
-    """Compare the best mask of an exam with its source mask, or one mask file with another."""
-    if mask is not None:
-        reference = read_mask(Path(target))
-        found = [{"reference": target, "mask": str(mask), **compare(reference, read_mask(mask))}]
-    else:
-        found = [jobs.exam_metrics(exam) for exam in jobs.resolve(target, need_dataset(dataset, gold_list))]
-    if as_json:
-        print_json(found)
-        return
-    for entry in found:
-        names = [name for name in ("bodies", "discs") if name in entry]
-        rows = [[key, *(_text(entry[name][key]) for name in names)] for key in entry[names[0]]]
-        print_table(f"{entry['mask']} against {entry['reference']}", ["Figure", *names], rows)
-
-
 @app.command(epilog="Example: cspineseg doctor --dataset DIR")
 def doctor(dataset: DatasetFolder = None, as_json: Json = False) -> None:
     """Say what is installed, which device would be used, which models are there, and what is wrong with a dataset."""
@@ -154,5 +127,3 @@ def _text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "; ".join(_text(item) for item in value) or "none"
     return str(value)
-
-

@@ -15,7 +15,7 @@ from ..dataset.names import is_mask
 from ..errors import InputError
 from .app import app
 from .options import DatasetFolder, Events, Force, GoldList, Json, Query, open_dataset
-from .output import print_json, print_table, print_warnings, shown_progress
+from .output import print_json, print_table, print_warnings, rounded, shown_progress
 from .work import chosen
 
 # The height in the middle, of bodies and discs.
@@ -126,9 +126,9 @@ _MEASURED = ("Of", "Measurement", "Value", "95 %", "Unit", "Remark")
 def _measured(result: jobs.LevelsResult) -> Iterator[list[Any]]:
     for row in result.content["measurements"]:
         known = row["value"] is not None
-        value, spread = (f"{row['value']:.4g}", f"± {1.96 * row['sigma']:.2g}") if known else (None, None)
+        value, spread = rounded(row["value"], 1.96 * row["sigma"]) if known else (None, None)
         remarks = [row["reason"] and f"not measured: {row['reason']}", row["category"], row["note"]]
-        yield [row["of"], row["title"], value, spread, row["unit"], "; ".join(filter(None, remarks))]
+        yield [row["of"], row["title"], value, spread and f"± {spread}", row["unit"], "; ".join(filter(None, remarks))]
 
 
 def _show_one(result: jobs.LevelsResult | None, content: dict[str, Any], as_json: bool, measurements: bool) -> None:
@@ -151,7 +151,7 @@ def _show_one(result: jobs.LevelsResult | None, content: dict[str, Any], as_json
                 f"{100 * element['confidence']:.0f} %",
                 ", ".join(f"{value:.1f}" for value in place),
                 f"{sum(volumes[number] for number in element['instances']):.0f}",
-                height and f"{height['value']:.1f} ± {1.96 * height['sigma']:.1f}",
+                height and " ± ".join(rounded(height["value"], 1.96 * height["sigma"])),
                 element["note"],
             ]
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,6 +39,31 @@ def print_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]
     for line in cells:
         table.add_row(*line)
     Console().print(table)
+
+
+def rounded(value: float, spread: float) -> tuple[str, str]:
+    """A value and how uncertain it is, both to the place that the uncertainty leaves, never in powers of ten.
+
+    The uncertainty has two digits if its first three are below 355, else one, as the Particle Data Group writes them;
+    without any uncertainty the value has four digits.
+
+    Examples
+    --------
+    >>> rounded(3612.34, 364.2)
+    ('3600', '400')
+    >>> rounded(14.0261, 0.5812)
+    ('14.0', '0.6')
+    """
+    size = abs(spread) or abs(value)
+    exponent = math.floor(math.log10(size)) if size else 0
+    digits = 4 if not spread else 2 if round(size / 10.0 ** (exponent - 2)) < 355 else 1
+    # 950 to 999 become 1000, and are written as that is.
+    if spread and round(size / 10.0 ** (exponent - 2)) >= 950:
+        exponent, digits = exponent + 1, 2
+    decimals = digits - 1 - exponent
+    # 0.0 is added so that nothing is minus nothing.
+    texts = [f"{round(number, decimals) + 0.0:.{max(decimals, 0)}f}" for number in (value, abs(spread))]
+    return texts[0], texts[1]
 
 
 def print_pairs(title: str, pairs: Iterable[tuple[str, Any]]) -> None:

@@ -5,7 +5,8 @@ from .correct import correct
 from .doctor import report
 from .export import export
 from .levels import NO_ANCHOR, LevelsBatch, LevelsResult, levels, levels_file, levels_many
-from .looking import choose, describe, exam_metrics, plain_rows
+from .looking import choose, describe, plain_rows
+from .metrics import exam_metrics, file_metrics, mask_metrics
 from .options import Options
 from .segment import DEFAULT_MODEL, SegmentResult, segment, segment_file
 from .targets import is_file_name, resolve, resolve_one
@@ -25,10 +26,12 @@ __all__ = [
     "describe",
     "exam_metrics",
     "export",
+    "file_metrics",
     "is_file_name",
     "levels",
     "levels_file",
     "levels_many",
+    "mask_metrics",
     "plain_rows",
     "report",
     "resolve",

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import volume
 from ..dataset import Dataset, Exam, select
-from ..errors import CSpineSegError, InputError
-from ..evaluation import compare
+from ..errors import CSpineSegError
 from ..review import derived, masks, records, status, worklist
 
 if TYPE_CHECKING:
@@ -53,26 +52,6 @@ def describe(exam: Exam) -> dict[str, Any]:
     ]
     found["problems"] = problems
     return found
-
-
-def exam_metrics(exam: Exam) -> dict[str, Any]:
-    """The best mask of an exam compared with the mask that it came with (without one: with the model's).
-
-    Raises
-    ------
-    InputError : the exam does not have two masks to compare.
-    """
-    best, reference = masks.best_mask(exam), masks.blind_start(exam)
-    if best is None or reference is None:
-        raise InputError(f"{exam.stem} has no mask yet; segment it first.")
-    source = volume.read_mask(reference.path)
-    return {
-        "exam": exam.stem,
-        "reference": str(reference.path),
-        "mask": str(best.path),
-        "kind": best.kind,
-        **compare(source, volume.read_mask(best.path)),
-    }
 
 
 def _grid(image: volume.Volume, problems: list[str]) -> dict[str, Any]:

@@ -1,5 +1,8 @@
 """The command line as people and programs use it: in this process for speed, in a real one where that matters."""
 
+# Tests take fixtures by name, which ruff holds for definitions anew.
+# ruff: noqa: F811
+
 from __future__ import annotations
 
 import json
@@ -9,41 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cli_cases import refused, said  # noqa: F401  (fixture)
 from module_helpers import quick_model, quick_models  # noqa: F401  (fixtures)
 
 from CSpineSegLib import jobs, volume
-from CSpineSegLib.cli import main
 from CSpineSegLib.dataset import Dataset
 
 # What the network finds in the sample's few voxels is not asked here.
 pytestmark = pytest.mark.usefixtures("quick_model")
 
 STEM = "{}_Study-MR-{}_Series-{}"
-
-
-@pytest.fixture
-def said(capsys):
-    """Run a command; returns (exit code, standard output, standard error)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def refused(answer: tuple[int, str, str]) -> str:
-    """The one sentence with which a command refused, which is checked to be one."""
-    code, out, err = answer
-    lines = [line for line in err.splitlines() if line.startswith("cspineseg: ")]
-    assert code == 2, err
-    assert out == ""
-    assert len(lines) == 1, err
-    assert "Traceback" not in err
-    assert lines[0].endswith(".")
-    return lines[0]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -252,16 +230,6 @@ def test_a_patient_with_several_exams_must_be_named_exactly_to_correct(said, sam
     patient = table["patient_id"].value_counts().idxmax()
     sentence = refused(said("correct", patient, tmp_path / "x.nii.gz", "--dataset", sample_dataset.root))
     assert sentence.count("Study-MR") == 3
-
-
-def test_metrics_of_two_files_and_of_an_exam(said, sample_dataset):
-    exam = first(sample_dataset)
-    code, out, _ = said("metrics", exam.mask, exam.mask, "--json")
-    assert code == 0
-    assert json.loads(out)[0]["bodies"]["dice"] == 1.0
-    code, out, _ = said("metrics", exam.stem, "--dataset", sample_dataset.root, "--json")
-    assert code == 0
-    assert json.loads(out)[0]["discs"]["hd95_mm"] == 0.0
 
 
 def test_single_file_is_segmented_and_corrected_outside_any_dataset(said, real_t2, tmp_path):

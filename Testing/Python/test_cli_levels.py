@@ -1,68 +1,27 @@
 """`cspineseg levels` as people and programs use it: tables, JSON, anchors, and one sentence for what cannot be."""
 
+# Tests take fixtures by name, which ruff holds for definitions anew.
+# ruff: noqa: F811
+
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pytest
+from cli_cases import cells, refused, said  # noqa: F401  (fixture)
+from level_cases import WHOLE, _labelled, labelled  # noqa: F401  (fixtures)
 
 from CSpineSegLib import jobs, volume
-from CSpineSegLib.cli import main
 from CSpineSegLib.cli.levels import parse_anchor
-from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import InputError
 
-FUSED, ALONE = "593973-900002", "593973-900005"
 # C4 to C7 with the discs between, in TotalSpineSeg values.
 FOUR = (14, 65, 15, 66, 16, 67, 17)
 
 
-@pytest.fixture(scope="module")
-def _labelled(_tiny_sample, tmp_path_factory):
-    root = tmp_path_factory.mktemp("levels") / "sample"
-    shutil.copytree(_tiny_sample, root)
-    dataset = Dataset.open(root)
-    assert not jobs.levels_many([*dataset.exams(patient=FUSED), *dataset.exams(patient=ALONE)]).failures
-    return root
-
-
-@pytest.fixture
-def dataset(_labelled, tmp_path):
-    root = tmp_path / "jeu de données"
-    shutil.copytree(_labelled, root)
-    return Dataset.open(root)
-
-
-@pytest.fixture
-def said(capsys):
-    """Run a command; returns (exit code, standard output, standard error)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def refused(answer: tuple[int, str, str]) -> str:
-    """The one sentence with which a command refused, which is checked to be one."""
-    code, out, err = answer
-    lines = [line for line in err.splitlines() if line.startswith("cspineseg: ")]
-    assert code == 2 and out == "" and len(lines) == 1 and lines[0].endswith("."), err
-    assert "Traceback" not in err
-    return lines[0]
-
-
-def cells(out: str) -> list[list[str]]:
-    return [line.split("\t") for line in out.splitlines()]
-
-
-def test_one_exam_is_a_table_of_levels_from_head_to_foot(said, dataset):
-    code, out, err = said("levels", "900002", "--dataset", dataset.root)
+def test_one_exam_is_a_table_of_levels_from_head_to_foot(said, labelled):
+    code, out, err = said("levels", "900002", "--dataset", labelled.root)
     header, *rows = cells(out)
     assert code == 0 and header[:2] == ["Level", "Sure"]
     names = [row[0] for row in rows]
@@ -73,8 +32,8 @@ def test_one_exam_is_a_table_of_levels_from_head_to_foot(said, dataset):
     assert "C2 with its dens" in err, "what the names rest on is said"
 
 
-def test_measurements_are_a_table_with_their_uncertainty_or_the_reason(said, dataset):
-    code, out, _ = said("levels", "900005", "--dataset", dataset.root, "--measurements")
+def test_measurements_are_a_table_with_their_uncertainty_or_the_reason(said, labelled):
+    code, out, _ = said("levels", "900005", "--dataset", labelled.root, "--measurements")
     header, *rows = cells(out)
     assert code == 0 and header == ["Of", "Measurement", "Value", "95 %", "Unit", "Remark"]
     (volume_of_c3,) = [row for row in rows if row[:2] == ["C3", "Volume"]]
@@ -83,34 +42,34 @@ def test_measurements_are_a_table_with_their_uncertainty_or_the_reason(said, dat
     assert any(row[0] == "C2-C7" for row in rows)
 
 
-def test_many_exams_are_a_line_each_with_blocks_and_what_failed(said, dataset):
-    broken = dataset.exams(patient="593973-900001")[0]
+def test_many_exams_are_a_line_each_with_blocks_and_what_failed(said, labelled):
+    broken = labelled.exams(patient="593973-900001")[0]
     broken.mask.write_bytes(b"no mask")
     words = ["900001", "900002", "900005"]
-    code, out, _ = said("levels", *words, "--dataset", dataset.root)
+    code, out, _ = said("levels", *words, "--dataset", labelled.root)
     header, *rows = cells(out)
     assert code == 1 and header == ["Exam", "Levels", "From, to", "Blocks", "Labelmap"]
     assert [row[1] for row in rows[:2]] == ["absolute", "absolute"]
     assert rows[0][2].startswith("C2 to ") and rows[0][3] == "C5-C6 block" and rows[1][3] == ""
     assert rows[2][0] == broken.stem and rows[2][1].startswith("failed: ")
-    code, out, _ = said("levels", *words, "--dataset", dataset.root, "--json")
+    code, out, _ = said("levels", *words, "--dataset", labelled.root, "--json")
     content = json.loads(out)
     assert code == 1 and list(content["failures"]) == [broken.stem]
     assert [result["skipped"] for result in content["results"]] == [True, True]
     assert content["results"][0]["elements"][0]["levels"] == ["C2"]
-    code, out, err = said("levels", *words, "--dataset", dataset.root, "--measurements")
+    code, out, err = said("levels", *words, "--dataset", labelled.root, "--measurements")
     assert code == 1 and cells(out)[0][0] == "Exam" and f"Note: {broken.stem}: " in err
 
 
-def test_a_query_chooses_exams(said, dataset):
-    code, out, _ = said("levels", "--dataset", dataset.root, "--query", "patient_id == '593973-900005'", "--json")
+def test_a_query_chooses_exams(said, labelled):
+    code, out, _ = said("levels", "--dataset", labelled.root, "--query", "patient_id == '593973-900005'", "--json")
     assert code == 0 and [result["exam"] for result in json.loads(out)["results"]] == [
-        dataset.exams(patient=ALONE)[0].stem
+        labelled.exams(patient=WHOLE)[0].stem
     ]
 
 
-def test_an_anchor_names_what_is_relative_and_none_forgets_it(said, dataset, tmp_path):
-    exam = dataset.exams(patient=ALONE)[0]
+def test_an_anchor_names_what_is_relative_and_none_forgets_it(said, labelled, tmp_path):
+    exam = labelled.exams(patient=WHOLE)[0]
     record = jobs.levels(exam).content
     mask = volume.read(exam.mask)
     labelling = jobs.levels(exam).labelling()
@@ -119,15 +78,15 @@ def test_an_anchor_names_what_is_relative_and_none_forgets_it(said, dataset, tmp
     own = tmp_path / "four_SEG.nii.gz"
     volume.write(four, own)
     exam.mask.write_bytes(own.read_bytes())
-    code, out, err = said("levels", "900005", "--dataset", dataset.root)
+    code, out, err = said("levels", "900005", "--dataset", labelled.root)
     assert code == 0 and cells(out)[1][0] == "body 1" and "Levels are relative" in err
     place = next(one["centroid_mm"] for one in record["instances"] if one["of"] == "C6")
     anchor = f"c6={place[0]}, {place[1]},{place[2]}"
-    code, out, err = said("levels", "900005", "--dataset", dataset.root, "--anchor", anchor)
+    code, out, err = said("levels", "900005", "--dataset", labelled.root, "--anchor", anchor)
     names = [row[0] for row in cells(out)[1:]]
     assert code == 0 and names == ["C4", "C4-C5", "C5", "C5-C6", "C6", "C6-C7", "C7"] and "given at" in err
-    assert cells(said("levels", "900005", "--dataset", dataset.root)[1])[1][0] == "C4", "it is kept"
-    assert cells(said("levels", "900005", "--dataset", dataset.root, "--anchor", "none")[1])[1][0] == "body 1"
+    assert cells(said("levels", "900005", "--dataset", labelled.root)[1])[1][0] == "C4", "it is kept"
+    assert cells(said("levels", "900005", "--dataset", labelled.root, "--anchor", "none")[1])[1][0] == "body 1"
     output = tmp_path / "four_LEVELS.nii.gz"
     code, out, _ = said("levels", own, "--output", output, "--anchor", anchor, "--json")
     assert code == 0 and json.loads(out)["absolute"]
@@ -135,7 +94,7 @@ def test_an_anchor_names_what_is_relative_and_none_forgets_it(said, dataset, tmp
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "told"),
     [
         ("", "is not an anchor"),
         ("C2", "is not an anchor"),
@@ -152,8 +111,8 @@ def test_an_anchor_names_what_is_relative_and_none_forgets_it(said, dataset, tmp
         ("C2-C4=1,2,3", "'C2-C4' is no level"),
     ],
 )
-def test_what_is_no_anchor_is_refused_with_an_example(text, said):
-    with pytest.raises(InputError, match=said):
+def test_what_is_no_anchor_is_refused_with_an_example(text, told):
+    with pytest.raises(InputError, match=told):
         parse_anchor(text)
 
 
@@ -187,7 +146,7 @@ def test_what_cannot_be_is_one_sentence_and_exit_code_2(said, words, expected, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_anchor_belongs_to_one_exam_and_must_meet_it(said, dataset):
-    words = ["--dataset", dataset.root, "--anchor", "C2=900,0,0"]
+def test_an_anchor_belongs_to_one_exam_and_must_meet_it(said, labelled):
+    words = ["--dataset", labelled.root, "--anchor", "C2=900,0,0"]
     assert "belongs to one exam" in refused(said("levels", "--all", *words))
     assert "Nothing of the mask lies at the anchor" in refused(said("levels", "900005", *words))

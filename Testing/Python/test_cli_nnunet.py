@@ -13,10 +13,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from cli_cases import ask, refused
 from nnunet_export_cases import contents, make, stem
 
 from CSpineSegLib import resources, volume
-from CSpineSegLib.cli import main
 from CSpineSegLib.training.nnunet import Folders, jobarray
 
 bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash here")
@@ -24,26 +24,13 @@ bash = pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash
 
 @pytest.fixture
 def said(capsys, monkeypatch):
-    """Run a command; returns (exit code, standard output, standard error)."""
+    """A function that runs `cspineseg nnunet` with its words, see :func:`cli_cases.ask`."""
     monkeypatch.delenv("CSPINESEG_NNUNET", raising=False)
     monkeypatch.delenv("CSPINESEG_DATASET", raising=False)
     for name in ("nnUNet_raw", "nnUNet_preprocessed", "nnUNet_results"):
         monkeypatch.delenv(name, raising=False)
 
-    def run(*words: object) -> tuple[int, str, str]:
-        capsys.readouterr()
-        code = main(["nnunet", *map(str, words)])
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
-def refused(answer: tuple[int, str, str]) -> str:
-    code, out, err = answer
-    lines = [line for line in err.splitlines() if line.startswith("cspineseg: ")]
-    assert (code, out, len(lines)) == (2, "", 1) and "Traceback" not in err, err
-    return lines[0]
+    return lambda *words: ask(capsys, "nnunet", *words)
 
 
 @pytest.fixture
