@@ -22,7 +22,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     import typer
 
-    from . import demo, levels, metrics, models, nnunet, split, work  # noqa: F401 - they add their commands to the app
+    from . import (  # noqa: F401 - they add their commands to the app
+        compare,
+        demo,
+        levels,
+        metrics,
+        models,
+        nnunet,
+        split,
+        work,
+    )
     from .app import app
 
     for stream in (sys.stdout, sys.stderr):

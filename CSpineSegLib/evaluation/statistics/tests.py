@@ -17,6 +17,8 @@ from .values import missing_note, numbers, present, sentence
 
 # Up to here ranks are counted exactly, with ties too.
 EXACT_GROUP, EXACT_PAIRS = 8, 50
+# So few that a reader ought to know.
+FEW_PAIRS = 10
 # Below this a chi-squared curve does not fit the Kruskal-Wallis statistic.
 SMALL_GROUP, SHUFFLES = 5, 9999
 
@@ -186,7 +188,7 @@ def paired(a: Any, b: Any) -> Test:
     positive = float(ranks[there > 0].sum())
     if len(there) <= EXACT_PAIRS:
         p = exact.signed_rank_p(ranks, positive)
-        notes.append(f"exact, {len(there)} pairs that differ")
+        notes.append(f"exact, as only {len(there)} pairs differ" if len(there) <= FEW_PAIRS else "")
     else:
         expected, spread = ranks.sum() / 2, np.sqrt((ranks**2).sum()) / 2
         p = float(2 * norm.sf(abs(positive - expected) / spread))
