@@ -7,6 +7,7 @@ nothing here needs, are never opened.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,27 @@ _SEX = {"female": "F", "male": "M"}
 _MANUFACTURERS = {name.casefold(): name for name in ("Siemens", "GE MEDICAL SYSTEMS")}
 _BLANK = {"", "na", "n/a", "nan", "none", "null", "not reported"}
 OLDEST = 89
+# Age groups of the dataset's authors; both limits belong to the middle one.
+AGE_GROUPS = ("under 40", "40 to 60", "over 60")
+
+# What `mr_series` says of a scan besides what every exam carries; none of it needs to be there.
+SCAN_TEXTS = (
+    "mr_acquisition_type",
+    "scanning_sequence",
+    "sequence_variant",
+    "scan_options",
+    "contrast_bolus_agent",
+    "software_version",
+)
+SCAN_NUMBERS = (
+    "echo_time",
+    "repetition_time",
+    "echo_train_length",
+    "slice_thickness",
+    "spacing_between_slices",
+    "pixel_spacing",
+    "number_of_instances",
+)
 
 
 @dataclass(frozen=True)
@@ -85,6 +107,56 @@ def read(folder: Path | None, on_disk: Iterable[ExamName]) -> Tables:
     exams = sorted({*series, *on_disk})
     fields = _join(exams, series, keyed, problems)
     return Tables(fields, file_names if paths["annotation_file"] else None, problems)
+
+
+def scans(folder: Path | None) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """What `mr_series` says of each scan by series UID, and sentences about what it does not say.
+
+    Returns
+    -------
+    Per series UID the columns of :data:`SCAN_TEXTS` (text) and :data:`SCAN_NUMBERS` (numbers: times in ms, lengths in
+    mm), None where the table says nothing or no number; a column that the table lacks is in no row and named in a
+    sentence. Nothing without the table or the folder.
+
+    Raises
+    ------
+    InputError : the table is there and cannot be read.
+    """
+    problems: list[str] = []
+    path = _find(folder, "mr_series", []) if folder else None
+    if path is None:
+        return {}, problems
+    there = tsv.header(path)
+    wanted = [name for name in (*SCAN_TEXTS, *SCAN_NUMBERS) if there.count(name) == 1]
+    lacking = [name for name in (*SCAN_TEXTS, *SCAN_NUMBERS) if name not in wanted]
+    if lacking:
+        problems.append(f"{path} has no column {some(lacking)}, so these are unknown.")
+    found: dict[str, dict[str, Any]] = {}
+    strange: dict[str, list[str]] = {}
+    for row in tsv.read(path, ("submitter_id", *wanted)):
+        values = found[row["submitter_id"]] = {}
+        for name in wanted:
+            text = row[name]
+            values[name] = None if text.casefold() in _BLANK else text
+            if name in SCAN_NUMBERS and values[name] is not None:
+                values[name] = _number(text)
+                if values[name] is None:
+                    strange.setdefault(name, []).append(text)
+    problems += [f"{path} holds {some(texts)} as {name}, which is no number." for name, texts in strange.items()]
+    return found, problems
+
+
+def age_group(age: float | None, over_89: bool | None) -> str | None:
+    """One of :data:`AGE_GROUPS`; whoever is over 89 is in the last one although the age itself is withheld.
+
+    >>> age_group(40.0, False), age_group(None, True), age_group(None, None)
+    ('40 to 60', 'over 60', None)
+    """
+    if over_89:
+        return AGE_GROUPS[2]
+    if age is None:
+        return None
+    return AGE_GROUPS[0] if age < 40 else AGE_GROUPS[1] if age <= 60 else AGE_GROUPS[2]
 
 
 def normal_manufacturer(text: str) -> str | None:
@@ -199,6 +271,14 @@ def _join(
     if bad_ages:
         problems.append(f"The table imaging_study holds ages that are no numbers: {some(bad_ages)}.")
     return result
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
 
 
 def _scanner(scan: tsv.Row) -> dict[str, Any]:

@@ -58,6 +58,18 @@ def read(path: Path, columns: Sequence[str], delimiter: str = "\t") -> list[Row]
     return rows
 
 
+def header(path: Path, delimiter: str = "\t") -> list[str]:
+    """The names of the columns of a table, in order; InputError if it cannot be read."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as stream:
+            line = next(csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror or error}).") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise InputError(f"{path} cannot be read as a table ({error}).") from None
+    return [_bare(name) for name in line]
+
+
 def unique(path: Path, rows: Sequence[Row], column: str) -> dict[str, Row]:
     """Rows by the value of `column`; InputError if two rows share one."""
     found: dict[str, Row] = {}
