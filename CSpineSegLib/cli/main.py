@@ -25,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from . import (  # noqa: F401 - they add their commands to the app
         compare,
         demo,
+        evaluate,
         levels,
         metrics,
         models,

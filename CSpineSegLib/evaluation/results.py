@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 SCHEMA = "cspineseg-evaluation-1"
 RECORD, TABLE, EXAMS = "evaluation.json", "results.tsv", "exams.tsv"
-GOLD, SILVER = "gold", "silver"
+# Folder with a picture of each of the worst exams.
+PICTURES = "pictures"
 
 COLUMNS = ("exam", "structure", "kind", "metric", "value", "note")
 # Of structures as a whole; both together; of a level; by the paper's convention; counts and rates of an exam.
@@ -43,6 +44,8 @@ EXAM_COLUMNS = (
     "quality",
 )
 OK = "ok"
+# Rulers that are never mixed.
+GOLD, SILVER = "gold", "silver"
 AGAIN = "evaluate again into a new folder"
 
 
@@ -68,6 +71,8 @@ class Results:
     def values(self, metric: str, structure: str, kind: str = "class") -> pandas.Series:
         """One figure of every exam that has it, by exam; empty if no exam has.
 
+        Of a level it is that of the reference's; what only the prediction calls so is counted as extra instead.
+
         Raises
         ------
         InputError : no figure of this name and kind is in the table; it names those that are.
@@ -79,13 +84,18 @@ class Results:
             raise InputError(
                 f"{self.folder} has no figure {metric!r} of the kind {kind!r}; there are {', '.join(known) or 'none'}."
             )
-        chosen = chosen[chosen["structure"] == structure]
+        chosen = chosen[(chosen["structure"] == structure) & ~chosen["note"].str.startswith("extra")]
         return chosen.set_index("exam")["value"].rename(metric)
 
     @property
     def ruler(self) -> str:
         """What the predictions were measured against: "gold", "silver", or the name of a folder."""
         return self.record["ruler"]
+
+    @property
+    def against(self) -> str:
+        """The ruler in words, for sentences."""
+        return {GOLD: "Gold masks", SILVER: "Silver masks"}.get(self.ruler, f"the masks in {self.ruler}")
 
     @property
     def predictions(self) -> str:

@@ -3,6 +3,7 @@
 from .batch import BatchResult, segment_many
 from .correct import correct
 from .doctor import report
+from .evaluate import evaluate
 from .export import export
 from .levels import NO_ANCHOR, LevelsBatch, LevelsResult, levels, levels_file, levels_many
 from .looking import choose, describe, plain_rows
@@ -24,6 +25,7 @@ __all__ = [
     "choose",
     "correct",
     "describe",
+    "evaluate",
     "exam_metrics",
     "export",
     "file_metrics",
