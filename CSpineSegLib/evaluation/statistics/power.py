@@ -34,7 +34,9 @@ def power_of(difference: float, sd: float, n: int, n_other: int | None = None, a
     # Far out SciPy's noncentral t loses its digits, and the power is 1 there.
     if shift > limit + 30:
         return 1.0
-    return float(nct.sf(limit, freedom, shift) + nct.cdf(-limit, freedom, shift))
+    # The tail on the wrong side vanishes with the shift, and where it is below 1e-12 SciPy may have no number for it.
+    wrong = float(nct.cdf(-limit, freedom, shift))
+    return float(nct.sf(limit, freedom, shift)) + (0.0 if math.isnan(wrong) else wrong)
 
 
 def minimum_detectable_difference(
