@@ -1,9 +1,9 @@
-"""The six tables of the sample dataset, in the columns of the release."""
+"""The six tables of a made dataset, in the columns of the release."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .. import files
@@ -12,6 +12,8 @@ from .sample_plan import PLANS, Plan
 DATE = "20250321"
 _ROOT = "1.2.826.0.1.3680043.10.474.593973"
 _BUCKET = "s3://example-bucket/sample"
+# Studies are counted from this number, and their UIDs with them.
+_FIRST_STUDY = 9001
 
 # The columns of each table, in their order.
 _CASE = (
@@ -42,7 +44,11 @@ _CLINICAL = "file_name md5sum acl storage_urls file_size"
 
 
 def write_all(
-    folder: Path, exam_files: dict[str, list[Path]], slices: dict[str, list[bytes]], tiny: bool
+    folder: Path,
+    exam_files: Mapping[str, Sequence[Path]],
+    slices: Mapping[str, Sequence[bytes]],
+    tiny: bool,
+    plans: Sequence[Plan] = PLANS,
 ) -> list[Path]:
     """Write the tables into `folder`, `clinical_manifest` last, and return their paths.
 
@@ -52,13 +58,14 @@ def write_all(
     slices : the voxels of each slice by stem. The sample has no DICOM files, so the sizes and sums in `image_manifest`
         are those of the slices' voxels.
     tiny : whether the files are those of the tiny sample.
+    plans : the exams.
     """
     paths = [
-        _write(folder, "annotation_file", _ANNOTATION, _annotation_rows(exam_files)),
-        _write(folder, "case", _CASE, [_case_row(plan) for plan in _people()]),
-        _write(folder, "image_manifest", _MANIFEST, _slice_rows(slices)),
-        _write(folder, "imaging_study", _STUDY, [_study_row(plan) for plan in PLANS]),
-        _write(folder, "mr_series", _SERIES, [_series_row(plan, tiny) for plan in PLANS]),
+        _write(folder, "annotation_file", _ANNOTATION, _annotation_rows(exam_files, plans)),
+        _write(folder, "case", _CASE, [_case_row(plan) for plan in _people(plans)]),
+        _write(folder, "image_manifest", _MANIFEST, _slice_rows(slices, plans)),
+        _write(folder, "imaging_study", _STUDY, [_study_row(plan) for plan in plans]),
+        _write(folder, "mr_series", _SERIES, [_series_row(plan, tiny) for plan in plans]),
     ]
     rows = [
         {"file_name": path.name, "acl": "Open-R1", "storage_urls": f"{_BUCKET}/{path.name}", **_sums(path.read_bytes())}
@@ -79,14 +86,14 @@ def _write(folder: Path, table: str, header: str, rows: Iterable[dict[str, objec
     return path
 
 
-def _people() -> list[Plan]:
+def _people(plans: Sequence[Plan]) -> list[Plan]:
     """The first exam of each person."""
-    return list({plan.person.patient_id: plan for plan in reversed(PLANS)}.values())[::-1]
+    return list({plan.person.patient_id: plan for plan in reversed(plans)}.values())[::-1]
 
 
 def _uid(plan: Plan) -> Callable[[int], str]:
     """UIDs of an exam by number: 0 the study, 1 the series, from 2 the slices."""
-    first = 900000 + 100 * PLANS.index(plan)
+    first = 900000 + 100 * (plan.name.study - _FIRST_STUDY)
     return lambda number: f"{_ROOT}.{first + number}"
 
 
@@ -177,8 +184,10 @@ def _series_row(plan: Plan, tiny: bool) -> dict[str, object]:
     }
 
 
-def _annotation_rows(exam_files: dict[str, list[Path]]) -> Iterable[dict[str, object]]:
-    for plan in PLANS:
+def _annotation_rows(
+    exam_files: Mapping[str, Sequence[Path]], plans: Sequence[Plan]
+) -> Iterable[dict[str, object]]:
+    for plan in plans:
         for path in exam_files[plan.name.stem]:
             yield {
                 "type": "annotation_file",
@@ -196,8 +205,8 @@ def _annotation_rows(exam_files: dict[str, list[Path]]) -> Iterable[dict[str, ob
             }
 
 
-def _slice_rows(slices: dict[str, list[bytes]]) -> Iterable[dict[str, object]]:
-    for plan in PLANS:
+def _slice_rows(slices: Mapping[str, Sequence[bytes]], plans: Sequence[Plan]) -> Iterable[dict[str, object]]:
+    for plan in plans:
         uid = _uid(plan)
         for number, voxels in enumerate(slices[plan.name.stem]):
             name = f"{plan.person.patient_id}/{uid(0)}/{uid(1)}/{uid(2 + number)}.dcm"
