@@ -26,10 +26,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         compare,
         demo,
         evaluate,
+        fairness,
         levels,
         metrics,
         models,
         nnunet,
+        raters,
         split,
         work,
     )

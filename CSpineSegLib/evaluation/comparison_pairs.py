@@ -79,7 +79,7 @@ class Pairing:
     @property
     def levels(self) -> list[str]:
         """Levels that either has figures of, from head to foot: bodies and blocks, then discs."""
-        return sorted(self.first.levels | self.second.levels, key=_place)
+        return sorted(self.first.levels | self.second.levels, key=place)
 
     def patients(self, exams: Any) -> np.ndarray:
         """The patient of each exam, the exam's own name where nobody knows."""
@@ -97,7 +97,7 @@ def model(name: str, results: Results, metrics: Sequence[str]) -> Model:
     return Model(name, results, {key: part.droplevel([0, 1, 2]) for key, part in parts})
 
 
-def _place(level: str) -> tuple[int, int, str]:
+def place(level: str) -> tuple[int, int, str]:
     """Bodies before discs, each from head to foot."""
     order = [one.name for one in anatomy.levels()]
     first = level.split("+")[0]
