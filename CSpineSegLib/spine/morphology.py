@@ -46,22 +46,23 @@ def label(mask: np.ndarray, structure: np.ndarray | None = None) -> tuple[np.nda
             first = np.flatnonzero(other >= 0)
             pairs.append(np.stack([first, other[first]]))
     root = _joined(len(places), np.concatenate(pairs, axis=1))
-    first, found = np.unique(root, return_inverse=True)
+    # Every part is called by its first voxel, so that counting these numbers the parts.
+    numbers = np.cumsum(root == np.arange(len(root)), dtype=np.int32)
     parts = np.zeros(inside.size, np.int32)
-    parts[places] = found + 1
+    parts[places] = numbers[root]
     labels[box] = parts.reshape(inside.shape)[(slice(1, -1),) * mask.ndim]
-    return labels, len(first)
+    return labels, int(numbers[-1])
 
 
 def _joined(count: int, pairs: np.ndarray) -> np.ndarray:
     """The lowest member of the group of each of `count` things, where `pairs` (2, P) belong together."""
     root = np.arange(count)
     while pairs.size:
-        low, high = np.sort(root[pairs], axis=0)
-        apart = low != high
-        pairs = pairs[:, apart]
+        first, second = root[pairs]
+        apart = first != second
+        pairs, first, second = pairs[:, apart], first[apart], second[apart]
         # Always towards lower numbers, so that there are no circles; of several, one wins and the rest have their turn.
-        root[high[apart]] = low[apart]
+        root[np.maximum(first, second)] = np.minimum(first, second)
         while True:
             further = root[root]
             if np.array_equal(further, root):
