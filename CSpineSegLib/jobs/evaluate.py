@@ -174,12 +174,13 @@ def _exams(
         row["patient"] = exam.patient_id if exam is not None and exam.patient_id else _patient(stem)
         row["source"] = exam.source if exam is not None else None
         row["fold"] = held.get(stem)
+        # Whose age the tables do not tell because it is over 89 belongs to the oldest all the same.
+        row["age_over_89"] = 1 if told.get("age_over_89") else None
         row.update({key: value for key, value in described.get(stem, {}).items() if key in row})
         row["status"] = f"failed: {failures[stem]}" if stem in failures else OK
         lines.append(row)
-    return pandas.DataFrame(
-        lines, index=pandas.Index(stems, name="exam"), columns=list(results.EXAM_COLUMNS), dtype=object
-    )
+    columns = [*results.EXAM_COLUMNS, "age_over_89"]
+    return pandas.DataFrame(lines, index=pandas.Index(stems, name="exam"), columns=columns, dtype=object)
 
 
 def _patient(stem: str) -> str:
