@@ -23,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     import typer
 
     from . import (  # noqa: F401 - they add their commands to the app
+        cohort,
         compare,
         demo,
         evaluate,
