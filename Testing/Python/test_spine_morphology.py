@@ -33,6 +33,14 @@ def test_connected_parts_are_those_of_scipy(full):
         assert np.array_equal(ours, theirs)
 
 
+@pytest.mark.parametrize(("count", "reach"), [(0, 5), (1, 5), (2000, 7), (50, 400)])
+def test_distinct_places_are_those_of_numpy(count, reach):
+    places = np.random.default_rng(1).integers(-reach, reach, (count, 2))
+    ours, which = morphology.distinct(places)
+    theirs, expected = np.unique(places, axis=0, return_inverse=True)
+    assert np.array_equal(ours, theirs) and np.array_equal(which, expected.reshape(-1))
+
+
 def test_holes_are_those_of_scipy():
     for mask in masks():
         assert np.array_equal(morphology.fill_holes(mask), ndimage.binary_fill_holes(mask))
