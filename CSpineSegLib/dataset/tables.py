@@ -43,7 +43,7 @@ _MANUFACTURERS = {name.casefold(): name for name in ("Siemens", "GE MEDICAL SYST
 _BLANK = {"", "na", "n/a", "nan", "none", "null", "not reported"}
 OLDEST = 89
 # Age groups of the dataset's authors; both limits belong to the middle one.
-AGE_GROUPS = ("under 40", "40 to 60", "over 60")
+AGE_GROUPS = ("<40", "40-60", ">60")
 
 # What `mr_series` says of a scan besides what every exam carries; none of it needs to be there.
 SCAN_TEXTS = (
@@ -150,7 +150,7 @@ def age_group(age: float | None, over_89: bool | None) -> str | None:
     """One of :data:`AGE_GROUPS`; whoever is over 89 is in the last one although the age itself is withheld.
 
     >>> age_group(40.0, False), age_group(None, True), age_group(None, None)
-    ('40 to 60', 'over 60', None)
+    ('40-60', '>60', None)
     """
     if over_89:
         return AGE_GROUPS[2]
