@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -125,8 +126,14 @@ def _against(mine: np.ndarray, others: np.ndarray, tests: int) -> dict[str, Any]
     row |= {"difference": float(mine.mean() - others.mean()), "sd": sd}
     if sd > 0:
         for key, alpha in (("detectable", ALPHA), ("detectable_family", ALPHA / max(tests, 1))):
-            row[key] = statistics.minimum_detectable_difference(sd, len(mine), len(others), power=POWER, alpha=alpha)
+            row[key] = sd * _detectable_sd(len(mine), len(others), alpha)
     return row
+
+
+@cache
+def _detectable_sd(n: int, others: int, alpha: float) -> float:
+    """In standard deviations, so that it is computed once for all scores of a group."""
+    return statistics.minimum_detectable_difference(1.0, n, others, power=POWER, alpha=alpha)
 
 
 def with_family(rows: list[dict[str, Any]]) -> pandas.DataFrame:

@@ -89,7 +89,7 @@ def of_pair(pair: Pair, by: str | Sequence[str], resamples: int, permutations: i
             f"{wording.sizes([one for one, _ in groupings])}; two groups of {LEAST} patients or more are needed."
         )
     verdicts = _verdicts(pair, both, permutations)
-    spread, gaps = _spread_and_gaps(pair, both, resamples)
+    spread, gaps = spread_and_gaps(pair, both, resamples)
     frames = {"verdicts": verdicts, "variance": spread, "gaps": gaps}
     tables = tuple(
         Table(f"{KEY}-{name}", title, frames[name], note, name != "verdicts")
@@ -160,7 +160,7 @@ def _verdicts(pair: Pair, both: list[tuple[Grouping, Grouping]], permutations: i
     return joined
 
 
-def _spread_and_gaps(
+def spread_and_gaps(
     pair: Pair, both: list[tuple[Grouping, Grouping]], resamples: int
 ) -> tuple[pandas.DataFrame, pandas.DataFrame]:
     """Variance per group, its ratio, and the gap of each group to all others, with intervals, under both rulers."""

@@ -39,16 +39,20 @@ class Units:
 
     def sums(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Sums and counts per unit (units, columns) of values (exams, columns), without the missing ones."""
-        import pandas
-
-        chosen = pandas.DataFrame(values[self.rows]).groupby(self.unit)
-        return chosen.sum(min_count=0).to_numpy(), chosen.count().to_numpy(float)
+        order = np.argsort(self.unit, kind="stable")
+        starts = np.searchsorted(self.unit[order], np.arange(len(self)))
+        mine = values[self.rows[order]]
+        known = ~np.isnan(mine)
+        return np.add.reduceat(np.where(known, mine, 0.0), starts), np.add.reduceat(known.astype(float), starts)
 
     def means(self, values: np.ndarray) -> np.ndarray:
-        """Mean of each unit (units,) of values (exams,); NaN without any, infinity stays."""
-        sums, counts = self.sums(values[:, None])
+        """Mean of each unit, (units,) or (units, columns), of values (exams,) or (exams, columns).
+
+        NaN for a unit without any value; infinity stays.
+        """
+        sums, counts = self.sums(values.reshape(len(values), -1))
         with np.errstate(invalid="ignore", divide="ignore"):
-            return (sums / counts)[:, 0]
+            return (sums / counts).reshape(len(self), *values.shape[1:])
 
     def dealt(self, times: int, seed: int = 0) -> np.ndarray:
         """(times, units) numbers of groups, dealt anew to the units."""
