@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from evaluation_cases import SPACING, blob, box, mask
 
-from CSpineSegLib.errors import GeometryError
+from CSpineSegLib.errors import GeometryError, InputError
 from CSpineSegLib.evaluation import DEFINITIONS, compare, measure
 from CSpineSegLib.evaluation.metrics import overlap
-from CSpineSegLib.volume import reorient
+from CSpineSegLib.volume import from_array, reorient
 
 STRUCTURES = ("bodies", "discs", "pooled")
 
@@ -162,6 +162,26 @@ def test_masks_on_other_voxels_and_unknown_options_are_refused():
         compare(one, one, convention="paper")
     with pytest.raises(ValueError, match="'voxels'"):
         compare(one, one, surface="points")
+
+
+@pytest.mark.parametrize("value", [3, 13, 0.5])
+def test_labels_other_than_bodies_and_discs_are_refused_and_not_taken_for_background(value):
+    good = box((6, 6, 4), (1, 4), (1, 4), (1, 3))
+    bad = good.astype(np.float32)
+    bad[bad > 0] = value
+    strange = from_array(bad, mask(good).affine)
+    for pair in ((strange, mask(good)), (mask(good), strange), (strange, strange)):
+        with pytest.raises(InputError, match="holds"):
+            compare(*pair)
+    with pytest.raises(InputError, match="holds"):
+        measure(strange)
+
+
+def test_whole_labels_of_any_type_are_the_same_masks():
+    good = box((6, 6, 4), (1, 4), (1, 4), (1, 3))
+    expected = compare(mask(good), mask(good))
+    for kind in (np.int16, np.float32, np.int64):
+        assert compare(from_array(good.astype(kind), mask(good).affine), mask(good)) == expected
 
 
 def test_measure_gives_counts_and_cubic_millimetres():

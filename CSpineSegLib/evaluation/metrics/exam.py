@@ -15,7 +15,7 @@ import numpy as np
 
 from ...anatomy import BODY, DISC, STRUCTURES
 from ...spine.labelling import Labelling
-from ...volume import Volume, conform, like
+from ...volume import Volume, as_mask, conform, like
 from . import levels, structure, surfaces, zhou2025
 from .definitions import DEFINITIONS, LEVEL_DEFINITIONS
 
@@ -59,8 +59,10 @@ def compare(
 
     Raises
     ------
+    InputError : a mask holds other labels, such as a labelmap of levels, whose voxels would count as background.
     GeometryError : the masks do not lie on the same voxels.
     """
+    reference, candidate = as_mask(reference), as_mask(candidate)
     placed = conform(candidate, reference)
     if convention == "zhou2025":
         return zhou2025.compare(reference, placed)
@@ -91,7 +93,8 @@ def compare(
 
 
 def measure(mask: Volume) -> dict[str, Any]:
-    """Voxel count and volume (mm3) of each structure of one mask, ready for JSON."""
+    """Voxel count and volume (mm3) of each structure of one mask, ready for JSON; InputError for other labels."""
+    mask = as_mask(mask)
     result: dict[str, Any] = {"definitions": {"volume_mm3": DEFINITIONS["volume_mm3"]}}
     result["spacing_mm"] = [float(size) for size in mask.spacing]
     for part in STRUCTURES:
