@@ -71,15 +71,15 @@ def levels_model(
             count = matrix.shape[1]
             errors = fit.bse[:count]
             between = float(np.ravel(fit.cov_re)[0])
+            ends, p = fit.conf_int()[1:count], fit.pvalues[1:count]
             stable = fit.converged and np.all(np.isfinite(errors) & (errors > 0)) and between > 1e-8 * np.var(y)
         except (np.linalg.LinAlgError, ValueError):
             stable = False
     if not stable:
         found = adjusted_model(frame, outcome, terms, clusters)
         return found.assign(note=sentence([note, "least squares clustered by patient, as the mixed model is unstable"]))
-    ends = fit.conf_int()[1:count]
     how = sentence([note, "mixed model with a random intercept for the patient"])
-    return _rows(design, fit.params[1:count], ends, fit.pvalues[1:count], len(y), how)
+    return _rows(design, fit.params[1:count], ends, p, len(y), how)
 
 
 def _statsmodels() -> Any:

@@ -17,6 +17,8 @@ def numbers(values: Any, what: str = "values") -> np.ndarray:
     """
     from pandas import Series, to_numeric
 
+    if isinstance(values, np.ndarray) and values.ndim == 1 and values.dtype == np.float64:
+        return _finite(values, what)
     try:
         flat = np.ndim(values) == 1
         column = to_numeric(Series(values)).to_numpy(float, na_value=np.nan) if flat else np.asarray(values, float)
@@ -24,6 +26,10 @@ def numbers(values: Any, what: str = "values") -> np.ndarray:
         raise InputError(f"The {what} are not all numbers; leave out what is text.") from None
     if column.ndim != 1:
         raise InputError(f"The {what} have {column.ndim} dimensions; a test needs one column.")
+    return _finite(column, what)
+
+
+def _finite(column: np.ndarray, what: str) -> np.ndarray:
     if np.isinf(column).any():
         raise InputError(f"The {what} hold an infinite number; leave it out or say what it stands for.")
     return column
