@@ -1,14 +1,19 @@
-# Two commands for a new machine, `make demo` and `make test`; each makes the virtual environment that it needs.
+# Commands for a new machine, `make demo`, `make report` and `make test`; each makes the virtual environment that it
+# needs.
 PYTHON ?= python3
 VENV := .venv
 FLOOR := .venv-slicer-5.12
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 
-.PHONY: demo test test-slow test-floor lint bench wheel clean
+.PHONY: demo report test test-slow test-floor lint bench wheel clean
 
 demo: $(VENV)/.demo
 	$(VENV)/bin/cspineseg demo --output build/demo
+
+# 200 phantom exams with one planted bias, two models evaluated, and the report about them.
+report: $(VENV)/.report
+	$(VENV)/bin/cspineseg report --trial build/report
 
 test: lint test-floor
 	CSPINESEG_REQUIRE_SLICER=1 $(VENV)/bin/python -m pytest -m "not slow"
@@ -39,9 +44,13 @@ $(VENV)/.demo: $(VENV)/.torch
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[demo]"
 	touch $@
 
+$(VENV)/.report: $(VENV)/.torch
+	$(PIP) install --quiet --constraint constraints.txt --editable ".[report]"
+	touch $@
+
 $(VENV)/.test: $(VENV)/.torch
 	$(PIP) install --quiet --constraint constraints.txt --editable ".[test]"
-	touch $@ $(VENV)/.demo
+	touch $@ $(VENV)/.demo $(VENV)/.report
 
 $(FLOOR)/.test: $(REQUIREMENTS) constraints-slicer-5.12.txt
 	$(PYTHON) -m venv $(FLOOR)

@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         models,
         nnunet,
         raters,
+        report,
         split,
         work,
     )
