@@ -14,7 +14,7 @@ except ImportError as error:
         'install it with: pip install slicer-core.'
     ) from error
 
-from . import overlays, views
+from . import levels, overlays, views
 from .adoption import adopt_segmentation
 from .case import Case, close_case, load_case
 from .context import Context
@@ -22,6 +22,7 @@ from .editing import Editor
 from .guard import Guard, Watch, editor_node, replace_voxels, watch_views
 from .levels import find_levels, show_levels
 from .pictures import picture, slice_picture, surface_picture
+from .pointing import Pointing
 from .reading import read_segmentation, stamp
 from .storage import load_with_slicer, open_scene, save_scene, save_segmentation
 from .tables import show_table
@@ -31,11 +32,13 @@ __all__ = [
     "Context",
     "Editor",
     "Guard",
+    "Pointing",
     "Watch",
     "adopt_segmentation",
     "close_case",
     "editor_node",
     "find_levels",
+    "levels",
     "load_case",
     "load_with_slicer",
     "open_scene",

@@ -23,7 +23,7 @@ from .segmentation import FILL_OPACITY, LABELMAP
 if TYPE_CHECKING:
     from .case import Case
 
-_KIND, _OF = "CSpineSeg.Levels", "CSpineSeg.LevelsOf"
+_KIND, _OF, _WANTED = "CSpineSeg.Levels", "CSpineSeg.LevelsOf", "CSpineSeg.LevelsWanted"
 _CLASSES = ("vtkMRMLSegmentationNode", "vtkMRMLMarkupsFiducialNode", "vtkMRMLMarkupsCurveNode")
 # From here on, values of bodies and discs without a level; above all values of levels.
 _NAMELESS = 128
@@ -97,6 +97,40 @@ def clear(context: Context, case: Case) -> None:
         node = _find(context, case, kind)
         if node is not None:
             context.remove(node)
+
+
+def choose(context: Context, case: Case, *, levels: bool, names: bool, hidden: bool = False) -> None:
+    """Choose what the views show of an exam: its levels in the place of its mask, their names, or the mask.
+
+    Parameters
+    ----------
+    levels : the levels, if there are any, and not the mask. names : their names, too.
+    hidden : for now nothing of all this, see :func:`hide`.
+    """
+    require_main_thread("showing levels")
+    shown = find_levels(context, case)
+    if shown is not None:
+        wanted = {shown.segmentation: levels, shown.line: levels, shown.points: levels and names}
+        for node, on in wanted.items():
+            node.SetAttribute(_WANTED, "yes" if on else "no")
+    hide(context, case, hidden)
+
+
+def hide(context: Context, case: Case, hidden: bool) -> None:
+    """Show the image alone, or again what was chosen: the mask, unless the levels are shown in its place."""
+    require_main_thread("hiding a mask")
+    shown = find_levels(context, case)
+    instead = shown is not None and shown.segmentation.GetAttribute(_WANTED) == "yes"
+    _set_visible(case.segmentation_node, not hidden and not instead)
+    for node in (shown.segmentation, shown.line, shown.points) if shown is not None else ():
+        _set_visible(node, not hidden and node.GetAttribute(_WANTED) == "yes")
+
+
+def _set_visible(node: Any, on: bool) -> None:
+    """A display node that was deleted shows nothing anyway."""
+    display = node.GetDisplayNode()
+    if display is not None:
+        display.SetVisibility(on)
 
 
 def color(order: int, disc: bool) -> tuple[float, float, float]:

@@ -17,8 +17,8 @@ FORMS = sorted(used.FORMS.glob("*.ui"))
 PANELS = [form for form in FORMS if form.stem != "CSpineSeg"]
 # What a user types into, clicks or walks through with the keyboard.
 ACTIVE = {
-    "QPushButton", "QCheckBox", "QLineEdit", "QComboBox", "QSpinBox", "QTableView", "QListWidget", "QPlainTextEdit",
-    "QTextBrowser", "ctkCollapsibleButton",
+    "QPushButton", "QCheckBox", "QLineEdit", "QComboBox", "QSpinBox", "QTableView", "QTableWidget", "QListWidget",
+    "QPlainTextEdit", "QTextBrowser", "ctkCollapsibleButton",
 }  # fmt: skip
 SAYS_ITSELF = {"QPushButton", "QCheckBox", "ctkCollapsibleButton"}
 # Everything of Slicer, as an empty shell: what is imported beside it is the module's own.
@@ -130,7 +130,7 @@ def test_the_module_does_not_know_its_stand_ins():
 
 def test_each_panel_is_one_form_one_file_and_one_file_of_the_library_of_the_same_name():
     names = {form.stem.removeprefix("CSpineSeg").lower() for form in PANELS}
-    assert names == {"dataset", "segment", "correct", "check", "doctor"}
+    assert names == {"dataset", "segment", "correct", "check", "levels", "doctor"}
     for name in names:
         assert (MODULE_FOLDER / "CSpineSegModule" / "panels" / f"{name}.py").is_file()
         assert (MODULE_FOLDER.parent / "CSpineSegLib" / "workplace" / f"{name}.py").is_file()

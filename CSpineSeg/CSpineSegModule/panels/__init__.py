@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-NAMES = ("dataset", "segment", "correct", "check", "doctor")
+NAMES = ("dataset", "segment", "correct", "check", "levels", "doctor")
 
 
 def build(shell):

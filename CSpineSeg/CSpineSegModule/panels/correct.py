@@ -242,6 +242,10 @@ class CorrectPanel(Panel):
                 self.told = str(error)
                 self.shell.say(_("A copy in case of a crash could not be kept: {reason}").format(reason=error))
 
+    def rest(self):
+        """Put the editor's effect down, which takes the mouse."""
+        self.ui.segmentEditor.setActiveEffect(None)
+
     def save_undo_state(self):
         """Let the user take back what is done to the open segmentation next."""
         if self.workplace.session is not None:
@@ -264,10 +268,11 @@ class CorrectPanel(Panel):
 
     @handler
     def onHideMask(self):
+        from CSpineSegLib import scene
+
         session = self.workplace.session
-        display = None if session is None else session.case.segmentation_node.GetDisplayNode()
-        if display is not None:
-            display.SetVisibility(not self.ui.hideMaskCheck.checked)
+        if session is not None:
+            scene.levels.hide(session.context, session.case, self.ui.hideMaskCheck.checked)
 
     @handler
     def onDoubtMap(self):
