@@ -166,17 +166,9 @@ def _exam(task: _Task) -> None:
     """Make and write all files of one exam."""
     plan, root = task.plan, task.root
     rng = np.random.default_rng([_SEED, task.number])
-    grid = _grid(plan, rng)
-    # Drawn on a finer or coarser grid and kept on the exam's own, so that the person is larger or smaller.
-    scale = _SCALE[plan.person.sex]
-    drawn = grid.affine.copy()
-    drawn[:3] /= scale
-    person = people.drawn(plan.seed, Grid(grid.shape, drawn), fused=plan.fused)
-    truth, levels, affine = person.mask.array, person.levels, person.mask.affine.copy()
-    affine[:3] *= scale
-    spread = float(np.exp(rng.normal(0, _SPREAD)))
-    network = masks.gone_wrong(masks.wandered(truth, _NETWORK_SIZE * spread, rng), levels, rng)
-    twin = masks.planted(masks.wandered(network, _TWIN_SIZE, rng), plan.person.age, rng)
+    truth, levels, affine = true_mask(plan, rng)
+    network, twin = near_twins(truth, levels, rng)
+    twin = masks.planted(twin, plan.person.age, rng)
     own = float(np.exp(rng.normal(0, _SPREAD)))
     other = masks.gone_wrong(masks.wandered(truth, _OTHER_SIZE * own, rng), levels, rng)
     extracted, name = root / "extracted", plan.name
@@ -193,6 +185,26 @@ def _exam(task: _Task) -> None:
             score = float(np.clip(masks.dice(array, truth) + rng.normal(0, _SCORE_NOISE), 0, 1))
             quality = {"score": round(score, 4), "mask": {"sha256": digest}}
             files.write_json(folder / f"{name.stem}_quality.json", quality)
+
+
+def true_mask(plan: Plan, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True labels (I, J, K) of an exam, their levels in TotalSpineSeg values, and the affine."""
+    grid = _grid(plan, rng)
+    # Drawn on a finer or coarser grid and kept on the exam's own, so that the person is larger or smaller.
+    scale = _SCALE[plan.person.sex]
+    drawn = grid.affine.copy()
+    drawn[:3] /= scale
+    person = people.drawn(plan.seed, Grid(grid.shape, drawn), fused=plan.fused)
+    affine = person.mask.affine.copy()
+    affine[:3] *= scale
+    return person.mask.array, person.levels, affine
+
+
+def near_twins(truth: np.ndarray, levels: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """The network's mask of an exam, and what the first model makes of it before anything is planted."""
+    spread = float(np.exp(rng.normal(0, _SPREAD)))
+    network = masks.gone_wrong(masks.wandered(truth, _NETWORK_SIZE * spread, rng), levels, rng)
+    return network, masks.wandered(network, _TWIN_SIZE, rng)
 
 
 def _grid(plan: Plan, rng: np.random.Generator) -> Grid:
