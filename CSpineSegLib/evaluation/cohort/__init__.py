@@ -9,7 +9,6 @@ import numpy as np
 from ...dataset import Dataset
 from ...dataset.gold import UNKNOWN as NO_LIST
 from ...dataset.wording import some
-from ...errors import InputError
 from ...progress import Progress
 from ..sections import Section, Table
 from . import comparing, describing, outliers, pictures
@@ -46,11 +45,7 @@ def section(frame: pandas.DataFrame, problems: list[str], *, images: bool = True
             "No list says which exams experts annotated, so Gold and Silver are not told apart; put it into "
             "splits/gold.txt or name it with --gold-list."
         )
-    try:
-        tested = comparing.tests(frame)
-    except InputError as error:
-        tested = ()
-        warnings.append(f"Nothing was tested: {error}")
+    tested = comparing.tests(frame)
     tables = [
         describing.overview(frame),
         describing.counts(frame, "cohort-demographics", "Demographics", describing.DEMOGRAPHICS),
@@ -164,8 +159,6 @@ def _unlike(found: Table) -> list[str]:
 
 
 def _tested(tables: tuple[Table, ...]) -> list[str]:
-    if not tables:
-        return []
     rows = tables[0].frame
     tested = int(np.isfinite(rows["p_adjusted"].to_numpy(float)).sum()) if len(rows) else 0
     if not tested:

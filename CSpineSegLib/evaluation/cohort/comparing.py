@@ -74,10 +74,6 @@ def tests(frame: pandas.DataFrame, smallest: int = SMALLEST) -> tuple[Table, Tab
     Parameters
     ----------
     smallest : numbers are compared among groups of at least so many patients.
-
-    Raises
-    ------
-    InputError : what the tests need is not installed.
     """
     import pandas
 

@@ -74,7 +74,7 @@ def overview(frame: pandas.DataFrame) -> Table:
     rows["exams with a mask on disk"] = [int(part["has_mask"].sum()) for part in groups.values()]
     rows["exams at an age over 89"] = [int((part["age_over_89"] == True).sum()) for part in groups.values()]  # noqa: E712
     content = pandas.DataFrame([[name, *values] for name, values in rows.items()], columns=["count", *groups])
-    both = sum(group["source"].nunique() > 1 for _, group in frame.groupby("patient_id"))
+    both = int((frame.groupby("patient_id")["source"].nunique() > 1).sum())
     note = f"{both} patients have exams of several sources and count in each of them." if both else ""
     return Table("cohort-overview", "Exams and patients", content, note)
 
