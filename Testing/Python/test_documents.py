@@ -37,8 +37,11 @@ def command_line():
     """The root of the command line as click knows it."""
     import typer
 
-    from CSpineSegLib.cli import demo, levels, models, nnunet, work  # noqa: F401 - they add their commands to the app
     from CSpineSegLib.cli.app import app
+
+    # Each file of the folder adds its commands to the app.
+    for path in (ROOT / "CSpineSegLib" / "cli").glob("[a-z]*.py"):
+        importlib.import_module(f"CSpineSegLib.cli.{path.stem}")
 
     return typer.main.get_command(app)
 
