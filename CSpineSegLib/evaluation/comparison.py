@@ -14,7 +14,7 @@ import numpy as np
 from ..anatomy import STRUCTURES
 from ..errors import InputError
 from . import comparison_pairs, comparison_zhou2025
-from .comparison_pairs import Pairing
+from .comparison_pairs import Pairing, counted
 from .results import Results
 from .sections import Figure, Section, Table
 from .statistics import adjust, bootstrap, minimum_detectable_difference, paired
@@ -67,7 +67,7 @@ def compare(results: Sequence[Results], *, convention: str | None = None) -> Sec
     if len(left):
         sentences.append(
             f"Left out of a pair, because only one of its models has them or because they were measured against "
-            f"different masks: {left['exam'].nunique()} exams, listed below."
+            f"different masks: {counted(left['exam'].nunique(), 'exam')}, listed below."
         )
         note = "Exams that a pair does not share; the others are compared."
         tables.append(Table("comparison-left-out", "Exams left out", left, note, long=True))
@@ -91,7 +91,9 @@ def differences(pairing: Pairing, rows: Sequence[tuple[str, str, str]]) -> list[
         tested = len(means) >= FEWEST
         notes = [test.note] if tested else [f"under {FEWEST} patients cannot show p < .05; not tested"]
         if len(both) > len(complete):
-            notes.append(f"{len(both) - len(complete)} exams without this figure in a model, for instance empty masks")
+            notes.append(
+                f"{counted(len(both) - len(complete), 'exam')} without this figure in a model, for instance empty masks"
+            )
         found.append(
             {
                 "pair": pairing.label,
@@ -190,8 +192,8 @@ def _sentences(pairing: Pairing, main: pandas.DataFrame) -> list[str]:
     for row in own[own["structure"].isin(["bodies", "discs"])].itertuples():
         name = NAMES[row.structure]
         said.append(
-            f"On the same {row.exams} exams of {row.patients} patients, the mean Dice of the {name} was "
-            f"{row.first:.3f} with {first} and {row.second:.3f} with {second}: {_verdict(row, pairing)}"
+            f"On the same {counted(row.exams, 'exam')} of {counted(row.patients, 'patient')}, the mean Dice of the "
+            f"{name} was {row.first:.3f} with {first} and {row.second:.3f} with {second}: {_verdict(row, pairing)}"
         )
         if np.isfinite(row.detectable):
             said.append(

@@ -97,6 +97,15 @@ def model(name: str, results: Results, metrics: Sequence[str]) -> Model:
     return Model(name, results, {key: part.droplevel([0, 1, 2]) for key, part in parts})
 
 
+def counted(number: int, thing: str) -> str:
+    """A number with its noun.
+
+    >>> counted(1, "exam"), counted(2, "exam")
+    ('1 exam', '2 exams')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
 def place(level: str) -> tuple[int, int, str]:
     """Bodies before discs, each from head to foot."""
     order = [one.name for one in anatomy.levels()]
@@ -180,7 +189,7 @@ def warnings(pairs: Sequence[Pairing]) -> list[str]:
         other = sum(reason == OTHER_MASK for _, reason in one.left)
         if other:
             found.append(
-                f"{one.label}: {other} exams were measured against different reference masks and are left out; "
+                f"{one.label}: left out {counted(other, 'exam')} measured against different reference masks; "
                 "evaluate the older one again."
             )
     return found

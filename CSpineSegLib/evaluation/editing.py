@@ -11,7 +11,7 @@ import numpy as np
 from ..anatomy import STRUCTURES
 from ..errors import InputError
 from ..volume import Volume, conform
-from .comparison_pairs import place
+from .comparison_pairs import counted, place
 from .sections import Figure, Section, Table
 from .statistics import bootstrap
 
@@ -262,11 +262,12 @@ def _sentences(edits: Sequence[Edit], classes: pandas.DataFrame, times: pandas.D
         parts = [f"{own.loc[part.key, 'dice']:.3f} of the {part.name.lower()}" for part in STRUCTURES]
         number = int(own["exams"].iloc[0])
         said.append(
-            f"The Dice of {kind} against corrected masks of {number} exams is {' and '.join(parts)} on average."
+            f"The Dice of {kind} against corrected masks is {' and '.join(parts)}, the mean of "
+            f"{counted(number, 'exam')}."
         )
     same = sum(edit.voxels == 0 for edit in edits)
     if same:
-        said.append(f"{same} of {len(edits)} masks were accepted without a change.")
+        said.append(f"Accepted without a change: {same} of {counted(len(edits), 'mask')}.")
     slices = _slices(edits).set_index("place")
     outer, inner = slices.loc[DEPTHS[0], "share"], slices.loc[DEPTHS[2], "share"]
     if np.isfinite(outer) and np.isfinite(inner):
@@ -277,13 +278,14 @@ def _sentences(edits: Sequence[Edit], classes: pandas.DataFrame, times: pandas.D
     whole = times.iloc[0]
     if whole["time_known"]:
         said.append(
-            f"An exam took {whole['minutes_median']:.1f} minutes of active editing (median of {whole['time_known']} "
-            f"exams; quartiles {whole['minutes_quartile_1']:.1f} and {whole['minutes_quartile_3']:.1f})."
+            f"An exam took {whole['minutes_median']:.1f} minutes of active editing (median of "
+            f"{counted(whole['time_known'], 'exam')}; "
+            f"quartiles {whole['minutes_quartile_1']:.1f} and {whole['minutes_quartile_3']:.1f})."
         )
     else:
         said.append("How long it took is not known of any exam.")
     if lost:
-        said.append(f"{lost} corrected exams could not be compared, see the list.")
+        said.append(f"Not compared, see the list: {counted(lost, 'corrected exam')}.")
     return tuple(said)
 
 

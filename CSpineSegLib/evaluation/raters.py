@@ -11,7 +11,7 @@ import numpy as np
 from ..anatomy import STRUCTURES
 from ..errors import InputError
 from ..volume import Volume, conform
-from .comparison_pairs import place
+from .comparison_pairs import counted, place
 from .sections import Figure, Section, Table
 from .statistics import bootstrap
 
@@ -62,19 +62,19 @@ def touched(source: Volume, first: Volume, second: Volume) -> dict[str, int]:
     return {name: int(np.count_nonzero(mask)) for name, mask in counted.items()}
 
 
-def icc(first: np.ndarray, second: np.ndarray) -> float:
-    """Intraclass correlation of two raters' numbers (n,), ICC(A,1): two-way, absolute agreement, a single rating.
+def icc(*ratings: Any) -> float:
+    """Intraclass correlation of raters' numbers (n,) each, ICC(A,1): two-way, absolute agreement, a single rating.
 
     McGraw & Wong (1996); the ICC(2,1) of Shrout & Fleiss (1979). NaN for fewer than two cases or without any variance.
     """
-    ratings = np.stack([first, second], axis=1).astype(float)
-    n, k = ratings.shape
+    table = np.stack(ratings, axis=1).astype(float)
+    n, k = table.shape
     if n < 2:
         return np.nan
-    rows, columns, whole = ratings.mean(axis=1), ratings.mean(axis=0), ratings.mean()
+    rows, columns, whole = table.mean(axis=1), table.mean(axis=0), table.mean()
     between = k * ((rows - whole) ** 2).sum() / (n - 1)
     raters = n * ((columns - whole) ** 2).sum() / (k - 1)
-    rest = ((ratings - rows[:, None] - columns + whole) ** 2).sum() / ((n - 1) * (k - 1))
+    rest = ((table - rows[:, None] - columns + whole) ** 2).sum() / ((n - 1) * (k - 1))
     below = between + (k - 1) * rest + k * (raters - rest) / n
     return float((between - rest) / below) if below > 0 else np.nan
 
@@ -227,8 +227,9 @@ def _warnings(readings: Sequence[Reading]) -> tuple[str, ...]:
     if not dependent:
         return ()
     return (
-        f"In {dependent} of {len(readings)} exams one annotator went on from the other's mask, so that what neither "
-        "touched agrees by itself; for a fair figure let the second read blind (cspineseg correct --blind).",
+        f"In {dependent} of {counted(len(readings), 'exam')} one annotator went on from the other's mask, so "
+        "that what neither touched agrees by itself; for a fair figure let the second read blind "
+        "(cspineseg correct --blind).",
     )
 
 
@@ -245,23 +246,23 @@ def _sentences(
         row, volume = dice.loc[part.key], volumes.set_index("structure").loc[part.key]
         interval = f" (95 % interval {row['low']:.3f} to {row['high']:.3f})" if np.isfinite(row["low"]) else ""
         said.append(
-            f"{names[0]} and {names[1]} agree on the {part.name.lower()} of {len(readings)} exams with a mean Dice of "
-            f"{row['mean']:.3f}{interval}; {names[1]} draws {volume['bias']:+.0f} mm3 on average."
+            f"{names[0]} and {names[1]} agree on the {part.name.lower()} of {counted(len(readings), 'exam')} with a "
+            f"mean Dice of {row['mean']:.3f}{interval}; {names[1]} draws {volume['bias']:+.0f} mm3 on average."
         )
     with_source = [one.touched for one in readings if one.touched.get("voxels")]
     if with_source:
         voxels, agreed = (sum(one[key] for one in with_source) for key in ("voxels", "agreed"))
         said.append(
             f"Of the voxels that at least one of them changed from the mask that both started from ({voxels} in "
-            f"{len(with_source)} exams), {100 * agreed / voxels:.0f} % have the same label in both."
+            f"{counted(len(with_source), 'exam')}), {100 * agreed / voxels:.0f} % have the same label in both."
         )
     rates = [one.figures["levels"]["level_shift_rate"] for one in readings]
     known = [rate for rate in rates if rate is not None]
     if known:
         same = sum(rate == 0 for rate in known)
-        said.append(f"The levels of {same} of {len(known)} exams have the same names in both masks.")
+        said.append(f"The level names of {same} of {counted(len(known), 'exam')} are the same in both masks.")
     if lost:
-        said.append(f"{lost} exams that both corrected could not be compared, see the list.")
+        said.append(f"Not compared, see the list: {counted(lost, 'exam')} that both corrected.")
     return tuple(said)
 
 
