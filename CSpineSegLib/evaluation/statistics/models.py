@@ -48,7 +48,8 @@ def adjusted_model(
         warnings.simplefilter("ignore")
         model = api.OLS(y, np.column_stack([np.ones(len(y)), *design.values()]))
         fit = model.fit(cov_type="cluster", cov_kwds={"groups": patients}, use_t=True)
-    return _rows(design, fit.params[1:], fit.conf_int()[1:], fit.pvalues[1:], len(y), note)
+        # Computed when they are asked for, and of an outcome without any spread with a warning.
+        return _rows(design, fit.params[1:], fit.conf_int()[1:], fit.pvalues[1:], len(y), note)
 
 
 def levels_model(
