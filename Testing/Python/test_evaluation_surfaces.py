@@ -86,6 +86,20 @@ def test_distances_are_those_of_an_exact_distance_transform(seed, kind):
     assert found.there.max() > nearest.places(SPACE).distances[-1]
 
 
+@pytest.mark.parametrize(("looks", "tree_cost"), [(0, 0), (1, 0), (np.inf, 0), (np.inf, np.inf)])
+def test_places_a_tree_and_a_transform_find_the_same_distances(monkeypatch, looks, tree_cost):
+    rng = np.random.default_rng(3)
+    flood, small = np.ones((30, 24, 6), bool), blob(rng, (30, 24, 6))
+    small[12:] = False
+    expected = [surfaces.between(*pair, SPACE) for pair in ((flood, small), (small, flood))]
+    assert expected[0].there.max() > nearest.places(SPACE).distances[-1]
+    monkeypatch.setattr(nearest, "_LOOKS", looks)
+    monkeypatch.setattr(nearest, "_TREE_COST", tree_cost)
+    found = [surfaces.between(*pair, SPACE) for pair in ((flood, small), (small, flood))]
+    for one, other in zip(found, expected, strict=True):
+        assert np.array_equal(one.there, other.there) and np.array_equal(one.back, other.back)
+
+
 @pytest.mark.parametrize("spacing", [(0.5, 0.5, 4.0), (1.0, 1.0, 1.0), (4.0, 0.2, 0.9), (0.43, 100.0, 0.43)], ids=str)
 def test_the_places_around_a_point_come_in_order_and_none_is_left_out(spacing):
     near = nearest.places(spacing)

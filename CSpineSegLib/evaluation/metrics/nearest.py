@@ -12,6 +12,9 @@ import numpy as np
 _PLACES = 240
 _WIDEST = 12  # voxels along an axis
 _AT_ONCE = 8000  # points and places
+# Places looked at for each voxel of the array, after which a distance transform is sooner done: where a mask floods the
+# image, most points are far from everything. And voxels of it that a point costs in a tree, at worst thousands.
+_LOOKS, _TREE_COST = 4, 200
 
 
 class Places(NamedTuple):
@@ -57,17 +60,19 @@ def distances(start: np.ndarray, goal: np.ndarray, spacing: tuple[float, float, 
         return np.full(start.size, np.inf)
     shifts = near.steps @ np.array([goal.shape[1] * goal.shape[2], goal.shape[2], 1])
     result = np.empty(start.size)
-    left, at, place = np.arange(start.size), start, 0
-    while left.size and place < len(shifts):
+    left, at, place, looks = np.arange(start.size), start, 0, 0
+    while left.size and place < len(shifts) and looks < _LOOKS * goal.size:
         # Of many points one place at a time, of few many places, as each turn costs the same whatever it looks at.
         several = shifts[place : place + max(1, _AT_ONCE // left.size)]
         seen = flat[at[:, None] + several]
-        first = seen.argmax(axis=1)
+        first = seen.argmax(axis=1) if len(several) > 1 else np.zeros(left.size, np.int64)
         found = seen[np.arange(left.size), first]
         result[left[found]] = near.distances[place + first[found]]
-        left, at, place = left[~found], at[~found], place + len(several)
+        place, looks = place + len(several), looks + seen.size
+        left, at = left[~found], at[~found]
     if left.size:
-        result[left] = _by_tree(at, goal, spacing)
+        few = place == len(shifts) and left.size * _TREE_COST < goal.size
+        result[left] = (_by_tree if few else _by_transform)(at, goal, spacing)
     return result
 
 
@@ -80,3 +85,12 @@ def _by_tree(start: np.ndarray, goal: np.ndarray, spacing: tuple[float, float, f
     _, which = tree.query(here * np.array(spacing))
     # From the steps and not from the tree: the same both ways and wherever the masks lie.
     return lengths(there[which] - here, spacing)
+
+
+def _by_transform(start: np.ndarray, goal: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    from scipy.ndimage import distance_transform_edt
+
+    which = distance_transform_edt(~goal, sampling=spacing, return_distances=False, return_indices=True)
+    there = which.reshape(3, -1)[:, start].T
+    here = np.stack(np.unravel_index(start, goal.shape), axis=-1)
+    return lengths(there - here, spacing)
