@@ -24,7 +24,7 @@ class Frame:
     labels : (N,) 1 or 2.
     points : (N, 3) RAS mm.
     along, right, behind : (N,) mm from the upper end of the line, to the right of it, behind it.
-    line : the line, in the axes of `curve`.
+    line : the line, in the axes of `curve`; None if there is too little for one, and then all places are 0.
     voxel : volume of a voxel, mm3.
     row : mm, the voxel's side that runs most nearly along the spine.
     slices : mm from one sagittal slice to the next.
@@ -37,7 +37,7 @@ class Frame:
     along: np.ndarray
     right: np.ndarray
     behind: np.ndarray
-    line: curve.Curve
+    line: curve.Curve | None
     voxel: float
     row: float
     slices: float
@@ -46,6 +46,8 @@ class Frame:
     def line_points(self) -> np.ndarray:
         """(M, 3) points of the line, RAS mm, from head to foot, a few mm apart."""
         line = self.line
+        if line is None:
+            return np.zeros((0, 3))
         return np.stack([line.side, line.height, line.depth], axis=1) @ _TURN.T
 
     def place(self, points: np.ndarray) -> np.ndarray:
@@ -53,14 +55,12 @@ class Frame:
         return self.line.place(np.asarray(points, np.float64) @ _TURN.T)
 
 
-def build(mask: Volume) -> Frame | None:
-    """The frame of a mask of 0, 1 and 2; None if there is too little for a line."""
+def build(mask: Volume) -> Frame:
+    """The frame of a mask of 0, 1 and 2."""
     index = np.argwhere(mask.array)
     points = apply(mask.affine, index.astype(np.float64))
     line = curve.through(points @ _TURN.T)
-    if line is None:
-        return None
-    along, right, behind = line.place(points @ _TURN.T).T
+    along, right, behind = (line.place(points @ _TURN.T) if line else np.zeros((len(index), 3))).T
     steps = mask.affine[:3, :3]
     upright = int(np.argmax(np.abs(steps[2]) / mask.spacing))
     row = float(mask.spacing[upright])

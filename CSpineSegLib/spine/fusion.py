@@ -30,8 +30,10 @@ _SCALE_SPREAD = 0.16
 # Spread of the log of a stretch's height about the expected: taller is rarer than lower (worn discs, compression).
 _TALLER, _LOWER, _MEASURED = 0.09, 0.16, 0.8
 # Costs (log odds) of two vertebrae without a disc between them: blocks and missing labels; of each further one in a
-# block; and of a vertebra without bone.
-_JOINED, _JOINED_MORE, _ABSENT = 4.0, 1.5, 5.0
+# block; of a vertebra without bone, and of each further one below it.
+_JOINED, _JOINED_MORE, _ABSENT, _ABSENT_MORE = 4.0, 1.5, 5.0, 2.0
+# Log odds against a neck of six or of eight vertebrae, before heights are seen: one in several hundred people.
+_TRANSITIONAL = 6.0
 # mm3. Less bone than this beyond the last disc is no part of another vertebra.
 _CRUMB = 8.0
 # How often a mask begins with C2, before anything is seen of it; and mm from the border within which it may be cut.
@@ -47,7 +49,7 @@ class Evidence:
 
     Parameters
     ----------
-    sheets : K candidates of discs, from head to foot.
+    sheets : K candidates of discs, from head to foot, with a label or without.
     volume : (K + 1,) mm3 of bodies in the core between neighbours.
     depth : (K + 1,) mm from front to back, or NaN.
     upper, lower : per number of sheets passed over (0 to :data:`PASSED`), how the spine ends beyond the next.
@@ -83,6 +85,8 @@ class Reading:
     firsts : (STARTS,) probability of each first level.
     sure : per step, the probability that so many vertebrae lie above it and in it, whatever their names.
     others : (step, spans) -> how much lower (log odds) the best path is that counts that step so.
+    necks : 6 and 8 -> log odds of a neck of so many vertebrae, with a transitional one at the chest, against seven;
+        only where the mask reaches down to it.
     """
 
     steps: list[Step]
@@ -91,6 +95,7 @@ class Reading:
     firsts: np.ndarray
     sure: list[float]
     others: dict[tuple[Step, int], float]
+    necks: dict[int, float]
 
 
 def read(evidence: Evidence) -> Reading:
@@ -110,7 +115,9 @@ def read(evidence: Evidence) -> Reading:
                 other = lattice.through(best, Step(step.upper, step.lower, step.above, spans)).max()
                 if np.isfinite(other):
                     others[step, spans] = float(top - other)
-    return Reading(steps, first, lattice.scale_of(first, size), firsts, sure, others)
+    necks = {count: lattice.neck(steps, first, count) for count in (6, 8)}
+    necks = {count: odds for count, odds in necks.items() if odds is not None}
+    return Reading(steps, first, lattice.scale_of(first, size), firsts, sure, others, necks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,25 +163,35 @@ class _Lattice:
             score -= min(2.0 + beyond / 40.0, 12.0) if beyond >= _CRUMB else 0.0
             score = np.full((self.counts, STARTS, len(SCALES)), score)
             return score + start_with_disc()[:, None] if upper == -1 else score
-        score -= _JOINED * (spans > 1) + _JOINED_MORE * max(spans - 2, 0)
+        score -= _joined(spans)
         first, last = upper == -1, lower == count
-        if first or last:
-            end = evidence.upper[lower] if first and not last else None
-            end = evidence.lower[count - 1 - upper] if last and not first else end
-            end = evidence.upper[0] if first and last else end
-            if end is None:
-                return None
-            height, cut = end.height, 0.3 if end.room <= _CUT else 2.5
-            if first:
-                score = score + start_with_body(end)[:, None]
-        else:
-            height, cut = evidence.sheets[lower].place - evidence.sheets[upper].place, _WORST
-            if whole < 0.25 * height * self.usual:
-                score -= _ABSENT * spans
+        end = self._end(upper, lower)
+        if (first or last) and (end is None or end.volume < _CRUMB):
+            return None
+        height, cut = self.height(upper, lower)
+        if first:
+            score = score + start_with_body(end)[:, None]
+        elif not last and whole < 0.25 * height * self.usual:
+            # Vertebrae without label; not also without a disc between them.
+            score -= _ABSENT + _ABSENT_MORE * (spans - 1) - _joined(spans)
         table = sizes.stretch(spans, not first, not last)
         level = np.arange(self.counts)[:, None] + np.arange(STARTS)[None, :]
         expected = table[np.minimum(level, sizes.COUNT - 1)][:, :, None] * (self.expected[:, None] * SCALES)[None]
         return score - _misfit(height, expected, cut, spans)
+
+    def _end(self, upper: int, lower: int) -> End | None:
+        """How the mask ends in a stretch; None for one between two discs."""
+        count = len(self.evidence.sheets)
+        if upper == -1:
+            return self.evidence.upper[lower if lower < count else 0]
+        return self.evidence.lower[count - 1 - upper] if lower == count else None
+
+    def height(self, upper: int, lower: int) -> tuple[float, float]:
+        """mm of a stretch, and what it costs at most that a single vertebra is lower than expected."""
+        end = self._end(upper, lower)
+        if end is not None:
+            return end.height, 0.3 if end.room <= _CUT else 2.5
+        return self.evidence.sheets[lower].place - self.evidence.sheets[upper].place, _WORST
 
     def passes(self, join: Callable) -> _Passes:
         """Forward and backward scores, joined by `np.maximum` (the best path) or `np.logaddexp` (all)."""
@@ -201,6 +218,25 @@ class _Lattice:
         if after >= self.counts:
             return np.full_like(score, -np.inf)
         return passes.forward[step.upper + 1][step.above] + score + passes.backward[step.lower + 1][after]
+
+    def neck(self, steps: list[Step], first: int, count: int) -> float | None:
+        """Log odds of a neck of six or eight vertebrae against seven, on one path; None if that changes no level."""
+        # The last that keeps its name is C6 of six, C7 of eight.
+        last, move = sizes.NAMES.index("C6" if count == 6 else "C7"), 7 - count
+        lowest = first + steps[-1].above + steps[-1].spans - 1
+        if first > last or lowest <= last or lowest + move >= sizes.COUNT:
+            return None
+        scores = []
+        for moved in (0, move):
+            score = -0.5 * np.square(np.log(SCALES) / _SCALE_SPREAD)
+            for step in (step for step in steps if step.spans):
+                levels = range(first + step.above, first + step.above + step.spans)
+                levels = [level + moved * (level > last) for level in levels]
+                expected = sizes.height_of(levels, step.upper >= 0, step.lower < len(self.evidence.sheets))
+                height, cut = self.height(step.upper, step.lower)
+                score = score - _misfit(height, expected * self.expected[first] * SCALES, cut, step.spans)
+            scores.append(score.max())
+        return float(scores[1] - scores[0] - _TRANSITIONAL)
 
     def trace(self, best: _Passes) -> tuple[list[Step], int, int]:
         """The best path, its first level and size."""
@@ -243,6 +279,11 @@ def _first(odds: float) -> np.ndarray:
     return found
 
 
+def _joined(spans: int) -> float:
+    """Cost of vertebrae without a disc between them."""
+    return _JOINED * (spans > 1) + _JOINED_MORE * max(spans - 2, 0)
+
+
 def _misfit(height: float, expected: np.ndarray, low: float, spans: int) -> np.ndarray:
     """Cost of a height against expectations, mm; a single vertebra that is too low costs at most `low`."""
     off = np.log(max(height, 1.0) / expected)
@@ -263,14 +304,18 @@ def _usual_depth(depth: np.ndarray) -> float:
 
 def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
     """Scores (K,) of calling each candidate a disc, and of calling it a remnant or an error, by its volume."""
-    volumes = np.array([sheet.volume for sheet in sheets])
-    if not len(volumes):
-        return np.zeros(0), np.zeros(0)
+    # A gap between bodies is a disc without a label; the wider, the less it is anything else.
+    real = np.full(len(sheets), -_JOINED)
+    passed = -np.clip([1.0 + sheet.gap for sheet in sheets], 1.0, 12.0)
+    labelled = np.flatnonzero([sheet.labelled for sheet in sheets])
+    if not len(labelled):
+        return real, passed
+    volumes = np.array([sheets[k].volume for k in labelled])
     share = np.array([volume / np.median(volumes[max(k - 3, 0) : k + 4]) for k, volume in enumerate(volumes)])
-    real = -np.clip(0.3 / np.maximum(share, 1e-3) - 0.75, 0.0, 8.0)
-    passed = -np.clip(16.0 * share, 0.5, 12.0)
+    real[labelled] = -np.clip(0.3 / np.maximum(share, 1e-3) - 0.75, 0.0, 8.0)
+    passed[labelled] = -np.clip(16.0 * share, 0.5, 12.0)
     # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends. If not, it
     # is a dens that was called disc more often than another is passed over.
-    for k in {0, len(sheets) - 1}:
+    for k in {0, len(sheets) - 1} & set(labelled.tolist()):
         real[k], passed[k] = (0.0, min(passed[k], -4.0)) if sheets[k].cut else (real[k] / 2, passed[k] / 2)
     return real, passed

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from ..anatomy import BODY, DISC
@@ -9,15 +11,15 @@ from ..volume import Volume
 from .frame import Frame
 from .fusion import Reading, Step
 from .labelling import Instance
-from .sheets import ASIDE, BEFORE, Sheet, connected
-from .stretches import settled
+from .sheets import ASIDE, BEFORE, LEAST, Sheet, connected
+from .stretches import settled, stacked
 
 # A part smaller than this share of its body, and further than so many mm from it, is a speck.
 _SMALL, _FAR = 0.15, 3.0
+# Of more parts than this of one label that belong to nothing, the smallest count as one: such a mask is noise.
+MOST_SPECKS = 1000
 # mm beyond its own thickness that a bit of disc label may lie from a disc that it is counted with.
 _BESIDE = 2.0
-# Parts of one stretch that lie one below the other are bodies of their own if so large a share of the largest.
-_BODY_SHARE = 0.3
 
 
 def split(frame: Frame, reading: Reading, sheets: list[Sheet]) -> tuple[dict[Step, list[np.ndarray]], np.ndarray]:
@@ -34,13 +36,20 @@ def split(frame: Frame, reading: Reading, sheets: list[Sheet]) -> tuple[dict[Ste
     for sheet in used:
         side[members] += frame.along[members] > sheet.along(frame.right[members], frame.behind[members])
     near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE)
-    members = np.concatenate([part for part in connected(frame, members) if near[part].any()] or [members[:0]])
+    members = np.concatenate(
+        [part for part in connected(frame, members) if _counts(frame, part, near)] or [members[:0]]
+    )
     own = settled(frame, members, side[members])
     groups = [connected(frame, members[own == k]) for k in range(len(reading.steps))]
     bodies = {}
     for step, parts in zip(reading.steps, groups, strict=True):
         bodies[step] = _bodies(frame, step, _kept(frame, parts)) if step.spans else []
     return bodies, _discs(frame, reading, sheets)
+
+
+def _counts(frame: Frame, part: np.ndarray, near: np.ndarray) -> bool:
+    """Whether a part of the bodies' label may belong to a vertebra: it reaches the spine, and is no crumb."""
+    return len(part) * frame.voxel >= LEAST and bool(near[part].any())
 
 
 def _kept(frame: Frame, parts: list[np.ndarray]) -> list[np.ndarray]:
@@ -60,33 +69,17 @@ def _bodies(frame: Frame, step: Step, parts: list[np.ndarray]) -> list[np.ndarra
     """The bodies of a stretch: one, or several one below the other where a disc was not labelled."""
     if step.spans < 2 or len(parts) < 2:
         return [np.concatenate(parts)] if parts else []
-    largest = max(len(part) for part in parts)
-    bodies: list[np.ndarray] = []
-    for part in sorted(parts, key=lambda part: np.median(frame.along[part])):
-        if bodies and not _below(frame, bodies[-1], part, largest):
-            bodies[-1] = np.concatenate([bodies[-1], part])
-        else:
-            bodies.append(part)
-    while len(bodies) > step.spans:
-        small = min(range(len(bodies)), key=lambda k: len(bodies[k]))
-        other = small - 1 if small else 1
-        bodies[other] = np.concatenate([bodies[other], bodies[small]])
-        del bodies[small]
-    return bodies
-
-
-def _below(frame: Frame, upper: np.ndarray, lower: np.ndarray, largest: int) -> bool:
-    """Whether two parts are vertebrae one below the other, not halves side by side or crumbs."""
-    if min(len(upper), len(lower)) < _BODY_SHARE * largest:
-        return False
-    end, start = np.quantile(frame.along[upper], 0.9), np.quantile(frame.along[lower], 0.1)
-    return bool(start >= end - 2.0)
+    bodies = stacked(frame, parts)
+    # As many as there are vertebrae; what is more goes with the larger one above it.
+    large = sorted(sorted(range(len(bodies)), key=lambda k: len(bodies[k]), reverse=True)[: step.spans])
+    starts = [0, *large[1:], len(bodies)]
+    return [np.concatenate(bodies[a:b]) for a, b in pairwise(starts)]
 
 
 def _discs(frame: Frame, reading: Reading, sheets: list[Sheet]) -> np.ndarray:
     """(N,) the candidate that a voxel of the disc label belongs to, or -1."""
     owner = np.full(len(frame.labels), -1)
-    used = [step.lower for step in reading.steps[:-1]]
+    used = [step.lower for step in reading.steps[:-1] if sheets[step.lower].labelled]
     for k in used:
         owner[sheets[k].members] = k
     taken = np.zeros(len(owner), bool)
@@ -105,9 +98,8 @@ def _discs(frame: Frame, reading: Reading, sheets: list[Sheet]) -> np.ndarray:
     return owner
 
 
-def describe(mask: Volume, numbers: np.ndarray, frame: Frame, label: int, number: int) -> Instance:
-    """The instance of the voxels of a number; `numbers` (N,) goes with the frame."""
-    members = np.flatnonzero(numbers == number)
+def describe(mask: Volume, frame: Frame, members: np.ndarray, label: int, number: int) -> Instance:
+    """The instance of some voxels of the frame, which get this label and number."""
     index = frame.index[members]
     corners = np.array(np.meshgrid(*[(-0.5, 0.5)] * 3, indexing="ij")).reshape(3, -1).T @ mask.affine[:3, :3].T
     points = frame.points[members]
@@ -124,13 +116,19 @@ def describe(mask: Volume, numbers: np.ndarray, frame: Frame, label: int, number
     )
 
 
-def left_over(frame: Frame, numbers: np.ndarray) -> list[tuple[int, np.ndarray]]:
-    """(label, positions) of the connected parts that belong to nothing."""
-    return [
-        (label, part)
-        for label in (BODY, DISC)
-        for part in connected(frame, np.flatnonzero((numbers == 0) & (frame.labels == label)))
-    ]
+def specks(mask: Volume, frame: Frame, numbers: np.ndarray) -> tuple[Instance, ...]:
+    """The connected parts that belong to nothing; `numbers` (N,) receives theirs, which follow those in use."""
+    found = []
+    for label in (BODY, DISC):
+        parts = connected(frame, np.flatnonzero((numbers == 0) & (frame.labels == label)))
+        if len(parts) > MOST_SPECKS:
+            parts.sort(key=len, reverse=True)
+            parts[MOST_SPECKS - 1 :] = [np.sort(np.concatenate(parts[MOST_SPECKS - 1 :]))]
+        first = int(numbers.max(initial=0)) + 1
+        for number, part in enumerate(parts, first):
+            numbers[part] = number
+            found.append(describe(mask, frame, part, label, number))
+    return tuple(found)
 
 
 def whole(mask: Volume, frame: Frame, numbers: np.ndarray) -> np.ndarray:

@@ -10,49 +10,49 @@ from ..anatomy import LABELS
 from ..errors import InputError
 from ..volume import Volume
 from . import frame as frames
-from . import fusion, instances, naming, sheets, stretches
+from . import fusion, gaps, instances, naming, sheets, stretches
 from .fusion import Evidence
 from .labelling import Element, Labelling
 
 # mm from a body or disc within which a click means it.
 _CLICK = 6.0
+_NO_PART = "The mask holds no vertebral body and no disc along the line of a spine; check it."
 
 
-def label(mask: Volume, *, image: Volume | None = None, anchor: tuple[str, Sequence[float]] | None = None) -> Labelling:
+def label(mask: Volume, *, anchor: tuple[str, Sequence[float]] | None = None) -> Labelling:
     """The bodies and discs of a mask in their order, with their levels if something supports them.
 
     Parameters
     ----------
     mask : 0 background, 1 vertebral bodies, 2 discs.
-    image : refused if it lies on another grid; names rest on the mask alone.
     anchor : a level and a point (3,) RAS mm in or beside it, for instance ("C2", (1.5, 20.0, 43.0)); names then count
         from there, whatever the mask suggests.
 
     Raises
     ------
-    InputError : other labels than these; an image on another grid; an anchor that meets nothing or cannot be.
+    InputError : other labels than these; an anchor that meets nothing or cannot be.
     """
-    _check(mask, image)
+    _check(mask)
     frame = frames.build(mask)
-    if frame is None:
-        return _nothing(mask, "The mask holds too little of a spine to find its line; check it and segment again.")
+    if frame.line is None:
+        return _nothing(mask, frame, "The mask holds too little of a spine to find its line; segment again.")
     found = sheets.find(frame)
+    found = sorted([*found, *gaps.find(frame, found)], key=lambda sheet: sheet.place)
     measured = stretches.measure(frame, found)
+    if not found and not len(measured.bodies):
+        return _nothing(mask, frame, _NO_PART)
     reading = fusion.read(_evidence(mask, frame, found, measured))
     bodies, owner = instances.split(frame, reading, found)
     numbers = np.zeros(len(frame.labels), np.int64)
     elements = naming.elements(reading, bodies, owner, numbers)
     if not elements:
-        return _nothing(mask, "The mask holds no vertebral body and no disc along the line of a spine; check it.")
+        return _nothing(mask, frame, _NO_PART)
     described = tuple(
-        instances.describe(mask, numbers, frame, 1 + (element.kind == "disc"), number)
+        instances.describe(mask, frame, np.flatnonzero(numbers == number), 1 + (element.kind == "disc"), number)
         for element in elements
         for number in element.instances
     )
-    specks = []
-    for value, part in instances.left_over(frame, numbers):
-        numbers[part] = numbers.max() + 1
-        specks.append(instances.describe(mask, numbers, frame, value, int(numbers[part[0]])))
+    specks = instances.specks(mask, frame, numbers)
     first, reason, confidence = naming.first_level(reading)
     if anchor is not None:
         first, reason = _anchored(frame, numbers, elements, anchor)
@@ -60,8 +60,8 @@ def label(mask: Volume, *, image: Volume | None = None, anchor: tuple[str, Seque
     return Labelling(
         instances_volume=instances.whole(mask, frame, numbers),
         instances=described,
-        elements=naming.named(elements, first, confidence),
-        specks=tuple(specks),
+        elements=naming.named(elements, first, confidence, reading),
+        specks=specks,
         absolute=first is not None,
         reason=reason,
         confidence=confidence,
@@ -70,19 +70,21 @@ def label(mask: Volume, *, image: Volume | None = None, anchor: tuple[str, Seque
     )
 
 
-def _check(mask: Volume, image: Volume | None) -> None:
+def _check(mask: Volume) -> None:
     if mask.array.ndim != 3:
         raise InputError(f"A mask has three axes, not {mask.array.ndim}.")
     values = np.unique(mask.array)
     if not np.isin(values, LABELS).all():
         strange = ", ".join(f"{value:g}" for value in values[~np.isin(values, LABELS)][:5])
         raise InputError(f"The mask holds {strange}; levels are found in masks of 1 (vertebral bodies) and 2 (discs).")
-    if image is not None and image.shape != mask.shape:
-        raise InputError(f"The image ({image.shape}) and the mask ({mask.shape}) have different grids; give a pair.")
 
 
-def _nothing(mask: Volume, reason: str) -> Labelling:
-    return Labelling(np.zeros(mask.shape, np.uint16), (), (), (), False, reason, 0.0, np.zeros((0, 3)))
+def _nothing(mask: Volume, frame: frames.Frame, reason: str) -> Labelling:
+    """No element: all that there is are specks."""
+    numbers = np.zeros(len(frame.labels), np.int64)
+    specks = instances.specks(mask, frame, numbers)
+    volume = instances.whole(mask, frame, numbers)
+    return Labelling(volume, (), (), specks, False, reason, 0.0, frame.line_points())
 
 
 def _evidence(mask: Volume, frame: frames.Frame, found: list[sheets.Sheet], measured: stretches.Stretches) -> Evidence:

@@ -10,11 +10,19 @@ import numpy as np
 from ..anatomy import levels
 from ..errors import InputError
 from . import sizes
-from .fusion import Reading, Step
+from .fusion import MOST, Reading, Step
 from .labelling import Element
 
 # Names are given from this probability of the first level on.
 SURE = 0.95
+# No count is believed that is less probable than this.
+_COUNTED = 0.5
+_C7 = sizes.NAMES.index("C7")
+# What another count of cervical vertebrae changes: one at the junction is transitional.
+_NECKS = {
+    6: "a transitional vertebra ends a neck of six, and what is named C7 is T1",
+    8: "a transitional vertebra ends a neck of eight, and what is named T1 belongs to it",
+}
 # Readings are told as alternatives while they are less than this many log odds behind.
 _TOLD = 12.0
 _MOST_TOLD = 6
@@ -31,19 +39,22 @@ def elements(
         numbers[members] = number
         found.append(Element(kind, (), ordinal, (number,), sure, note, spans))
 
+    gap = False
     for step, sure in zip(reading.steps, reading.sure, strict=True):
         parts = bodies[step]
         ordinal = step.above + 1
         missing = max(step.spans - len(parts), 0) if len(parts) > 1 or not parts else 0
         for part, spans in zip(parts, _shares(parts, step.spans), strict=True):
-            note = _note(part is not parts[0], spans)
+            note = _note(gap or part is not parts[0], spans)
             add("block" if spans > 1 else "body", part, ordinal, sure, note, spans)
             ordinal += spans
         if not parts and step.spans and step is not reading.steps[-1] and found:
             found[-1] = replace(found[-1], note=_joined(found[-1].note, f"{missing or step.spans} missing below"))
         if step is not reading.steps[-1]:
             members = np.flatnonzero(owner == step.lower)
-            add("disc", members, step.above + step.spans, sure, "", 0)
+            gap = not len(members)
+            if not gap:
+                add("disc", members, step.above + step.spans, sure, "", 0)
     return found
 
 
@@ -71,6 +82,14 @@ def first_level(reading: Reading) -> tuple[int | None, str, float]:
     probability = float(reading.firsts[best])
     name = sizes.NAMES[best]
     percent = f"{100 * min(probability, 0.999):.0f} %"
+    for step, sure in zip(reading.steps, reading.sure, strict=True):
+        if step.spans == MOST or (step.spans and sure < _COUNTED):
+            why = f"how many vertebrae there are from the top down to the {step.above + step.spans}th is not clear"
+            return (
+                None,
+                f"Levels are relative, not absolute: {why}; give one level as an anchor.",
+                min(probability, sure, _COUNTED),
+            )
     if probability >= SURE:
         if best == 0:
             return 0, f"The topmost body has the shape of C2 with its dens ({percent} sure).", probability
@@ -110,14 +129,20 @@ def first_from(element: Element, name: str, part: int) -> int:
     return first
 
 
-def named(found: Sequence[Element], first: int | None, confidence: float) -> tuple[Element, ...]:
-    """The elements with the names that follow from the first vertebra's level."""
+def named(found: Sequence[Element], first: int | None, confidence: float, reading: Reading) -> tuple[Element, ...]:
+    """The elements with the names that follow from the first vertebra's level.
+
+    From C7 down they bear the chance that the neck has six or eight vertebrae.
+    """
     if first is None:
         return tuple(found)
-    return tuple(
-        replace(element, levels=names_of(element, first), confidence=min(element.confidence, confidence))
-        for element in found
-    )
+    seven = 1 / (1 + sum(np.exp(odds) for odds in reading.necks.values()))
+    result = []
+    for element in found:
+        lowest = first + element.ordinal - 1 + (1 if element.kind == "disc" else element.spans - 1)
+        sure = min(element.confidence, confidence) * (seven if lowest >= _C7 else 1.0)
+        result.append(replace(element, levels=names_of(element, first), confidence=float(sure)))
+    return tuple(result)
 
 
 def names_of(element: Element, first: int) -> tuple[str, ...]:
@@ -142,6 +167,8 @@ def alternatives(reading: Reading, found: Sequence[Element], first: int | None) 
     for (step, spans), behind_best in reading.others.items():
         if abs(spans - step.spans) == 1 and spans and step.spans:
             told.append((_other(step, spans, first), -behind_best))
+    if first == reading.first:
+        told += [(_NECKS[count], odds) for count, odds in reading.necks.items()]
     told = sorted((entry for entry in told if entry[1] > -_TOLD), key=lambda entry: -entry[1])
     return tuple((text, round(odds, 2)) for text, odds in told[:_MOST_TOLD])
 

@@ -19,14 +19,14 @@ _FLAT = 12.0
 # vertebra is as low. A part thicker than `_TALL` is two discs that touch, or a bridge between them.
 _SAME, _TALL = 3.5, 13.0
 # How strongly a sheet is held level: mm2 of residual against slopes; a disc of three slices shows no slope sideways.
-_STIFF = 0.02
-# mm3 of the smallest part that counts as a disc at all.
-_LEAST = 12.0
+STIFF = 0.02
+# mm3 of the smallest part that counts as a disc, or as a part of a body, at all.
+LEAST = 12.0
 
 
 @dataclass(frozen=True, eq=False)
 class Sheet:
-    """A disc, or what may be one.
+    """A disc, or what may be one; without voxels, a gap where a disc must have been (see `gaps`).
 
     Parameters
     ----------
@@ -37,6 +37,7 @@ class Sheet:
     volume : mm3.
     cut : it reaches the end of the field of view, above or below.
     parts : connected parts it was put together from.
+    gap : mm along the line without any label, if it has no voxels.
     """
 
     members: np.ndarray
@@ -46,22 +47,29 @@ class Sheet:
     volume: float
     cut: bool
     parts: int = 1
+    gap: float = 0.0
+
+    @property
+    def labelled(self) -> bool:
+        """The mask holds voxels of it."""
+        return len(self.members) > 0
 
     def along(self, right: np.ndarray, behind: np.ndarray) -> np.ndarray:
         """(M,) mm along the line of the sheet's middle, at points beside the line."""
-        return self.place + _near(right, behind) @ self.slopes
+        return self.place + near(right, behind) @ self.slopes
 
 
-def _near(right: np.ndarray, behind: np.ndarray) -> np.ndarray:
+def near(right: np.ndarray, behind: np.ndarray) -> np.ndarray:
+    """(M, 2) places beside the line, mm, no further out than a sheet is inclined."""
     return np.clip(np.stack([right, behind], axis=1), -_FLAT, _FLAT)
 
 
 def find(frame: Frame) -> list[Sheet]:
     """All that may be discs, from head to foot; specks of the disc label far from the line are not among them."""
-    near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE)
-    discs = np.flatnonzero((frame.labels == DISC) & near)
+    close = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE)
+    discs = np.flatnonzero((frame.labels == DISC) & close)
     parts = [part for whole in connected(frame, discs) for part in _apart(frame, whole)]
-    parts = [part for part in parts if len(part) * frame.voxel >= _LEAST]
+    parts = [part for part in parts if len(part) * frame.voxel >= LEAST]
     sheets: list[Sheet] = []
     for part in sorted(parts, key=len, reverse=True):
         sheet = _fitted(frame, part)
@@ -90,13 +98,13 @@ def connected(frame: Frame, members: np.ndarray) -> list[np.ndarray]:
 
 def _fitted(frame: Frame, members: np.ndarray, parts: int = 1) -> Sheet:
     """The sheet through voxels: a plane near the line, held level where little of it is seen."""
-    beside = _near(frame.right[members], frame.behind[members])
+    beside = near(frame.right[members], frame.behind[members])
     along = frame.along[members]
     inner = (np.abs(frame.right[members]) <= _FLAT) & (np.abs(frame.behind[members]) <= _FLAT)
     if np.count_nonzero(inner) < 5:
         inner = np.ones(len(members), bool)
     design = np.column_stack([np.ones(len(beside)), beside])[inner]
-    held = len(design) * np.diag([0.0, _STIFF * 100, _STIFF * 100])
+    held = len(design) * np.diag([0.0, STIFF * 100, STIFF * 100])
     flat = design.T @ design + held + 1e-9 * np.eye(3)
     place, *slopes = np.linalg.solve(flat, design.T @ along[inner])
     slopes = np.clip(slopes, -0.7, 0.7)
@@ -118,7 +126,7 @@ def _apart(frame: Frame, part: np.ndarray) -> list[np.ndarray]:
     sheet = _fitted(frame, part)
     if sheet.thickness < _TALL:
         return [part]
-    along = frame.along[part] - _near(frame.right[part], frame.behind[part]) @ sheet.slopes
+    along = frame.along[part] - near(frame.right[part], frame.behind[part]) @ sheet.slopes
     low = along.min()
     filled = gaussian(np.bincount(((along - low) / 1.0).astype(int)).astype(float), (1.5,), "constant")
     peaks = [k for k in range(1, len(filled) - 1) if filled[k - 1] < filled[k] >= filled[k + 1]]

@@ -6,6 +6,7 @@ along the spine. Only ratios matter: the size of the person and the shape of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -47,12 +48,16 @@ def stretch(spans: int, above: bool, below: bool) -> np.ndarray:
     """(COUNT,) mm of `spans` vertebrae from each level on, with half of the discs above and below where they count."""
     found = np.full(COUNT, np.nan)
     for first in range(COUNT - spans + 1):
-        last = first + spans - 1
-        total = HEIGHT[first : last + 1].sum() + LEFT_OF_DISC * DISC[first:last].sum()
-        total += DISC[max(first - 1, 0)] / 2 * above + DISC[last] / 2 * below
-        found[first] = total
+        found[first] = height_of(range(first, first + spans), above, below)
     # Beyond the lowest level nothing is known better.
     known = found[~np.isnan(found)]
     found[np.isnan(found)] = known[-1] if len(known) else HEIGHT.sum()
     found.flags.writeable = False
     return found
+
+
+def height_of(levels: Sequence[int], above: bool, below: bool) -> float:
+    """mm of vertebrae of some levels one below the other, with half of the discs above and below where they count."""
+    first, last = levels[0], levels[-1]
+    total = HEIGHT[list(levels)].sum() + LEFT_OF_DISC * DISC[list(levels[:-1])].sum()
+    return float(total + DISC[max(first - 1, 0)] / 2 * above + DISC[last] / 2 * below)

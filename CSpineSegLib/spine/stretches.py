@@ -9,7 +9,8 @@ import numpy as np
 from ..anatomy import BODY
 from ..volume import Volume
 from .frame import Frame
-from .sheets import ASIDE, BEFORE, Sheet, connected
+from .morphology import distinct
+from .sheets import ASIDE, BEFORE, LEAST, Sheet, connected
 
 # mm from the line: the core of a body, in which its height and filling are measured.
 CORE_SIDE, CORE_DEPTH = 7.0, 6.0
@@ -17,6 +18,8 @@ CORE_SIDE, CORE_DEPTH = 7.0, 6.0
 _CUT_VOLUME, _CUT_SHARE = 120.0, 0.06
 # Parts smaller than this share of a stretch's largest do not tell where it ends: a tip of the dens, a speck.
 _PART = 0.2
+# Parts of one stretch that lie one below the other are bodies of their own if so large a share of the largest.
+BODY_SHARE = 0.3
 # mm from a disc's middle within which the next body begins.
 _NEXT = 8.0
 
@@ -61,10 +64,16 @@ class Stretches:
     depth: np.ndarray
 
 
+def near_line(frame: Frame) -> np.ndarray:
+    """Positions of the body voxels about the line, without crumbs that no body is made of."""
+    near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE) & (frame.labels == BODY)
+    parts = connected(frame, np.flatnonzero(near))
+    return np.sort(np.concatenate([np.zeros(0, np.int64), *(p for p in parts if len(p) * frame.voxel >= LEAST)]))
+
+
 def measure(frame: Frame, sheets: list[Sheet]) -> Stretches:
     """Fill and depth of every stretch."""
-    near = (np.abs(frame.right) <= ASIDE) & (np.abs(frame.behind) <= BEFORE) & (frame.labels == BODY)
-    bodies = np.flatnonzero(near)
+    bodies = near_line(frame)
     right, behind, along = frame.right[bodies], frame.behind[bodies], frame.along[bodies]
     cell = np.zeros(len(bodies), np.int64)
     for sheet in sheets:
@@ -99,6 +108,27 @@ def settled(frame: Frame, members: np.ndarray, side: np.ndarray) -> np.ndarray:
         kept = large if len(large) else np.array([counts.argmax()])
         result[position[part]] = kept[np.abs(own[:, None] - kept).argmin(axis=1)]
     return result
+
+
+def stacked(frame: Frame, parts: list[np.ndarray]) -> list[np.ndarray]:
+    """Parts of a stretch put together to bodies that lie one below the other, from head to foot; halves side by side
+    and crumbs go with the body that they follow."""
+    largest = max((len(part) for part in parts), default=0)
+    bodies: list[np.ndarray] = []
+    for part in sorted(parts, key=lambda part: np.median(frame.along[part])):
+        if bodies and not _below(frame, bodies[-1], part, largest):
+            bodies[-1] = np.concatenate([bodies[-1], part])
+        else:
+            bodies.append(part)
+    return bodies
+
+
+def _below(frame: Frame, upper: np.ndarray, lower: np.ndarray, largest: int) -> bool:
+    """Whether two parts are vertebrae one below the other, not halves side by side or crumbs."""
+    if min(len(upper), len(lower)) < BODY_SHARE * largest:
+        return False
+    end, start = np.quantile(frame.along[upper], 0.9), np.quantile(frame.along[lower], 0.1)
+    return bool(start >= end - 2.0)
 
 
 def end(frame: Frame, mask: Volume, members: np.ndarray, sheet: Sheet | None, upper: bool) -> End | None:
@@ -167,9 +197,8 @@ def _centre(columns: np.ndarray, tops: np.ndarray, half: float, slices: float) -
 def _columns(beside: np.ndarray, out: np.ndarray, frame: Frame) -> tuple[np.ndarray, np.ndarray]:
     """Mean place (C, 2) and reach (C,) of columns of voxels along the spine, one slice wide and 1 mm or more deep."""
     deep = max(1.0, frame.row)
-    keys = np.rint(beside / [frame.slices, deep]).astype(np.int64)
-    _, which, count = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    which = which.reshape(-1)
+    _, which = distinct(np.rint(beside / [frame.slices, deep]).astype(np.int64))
+    count = np.bincount(which)
     tops = np.full(len(count), -np.inf)
     np.maximum.at(tops, which, out)
     places = np.stack([np.bincount(which, beside[:, axis]) / count for axis in (0, 1)], axis=1)

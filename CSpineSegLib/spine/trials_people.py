@@ -104,7 +104,7 @@ def drawn(
     The lower third of the dens counts as body wherever phantoms are drawn; on the rest annotators differ.
     """
     shape = draw(seed, fused, beyond)
-    grid = _in_view(grid, shape)
+    grid = in_view(grid, shape)
     mask, levels = phantom.truth(seed, grid, fused=fused, beyond=beyond)
     rng = np.random.default_rng([seed, 61, 1])
     share = 1.0 if rng.random() < 0.5 and dens[1] == 1 else rng.uniform(*dens)
@@ -119,7 +119,7 @@ def _runs(fused: np.ndarray) -> tuple[tuple[str, ...], ...]:
     return tuple(VERTEBRAE[first : last + 1] for first, last in zip(edges[::2], edges[1::2], strict=True))
 
 
-def _in_view(grid: Grid, shape: Shape) -> Grid:
+def in_view(grid: Grid, shape: Shape) -> Grid:
     """The grid moved so that all of C2 is in it and C2 to T1 lie about the middle slices, as exams are planned."""
     tip = shape.world(0, [0, 0, shape.height[0] / 2 + shape.dens_length])
     points = shape.turn.apply(np.vstack([shape.centre[:7], tip]).astype(np.float32)).astype(float)

@@ -10,6 +10,7 @@ the masks are kept in a folder between runs.
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -85,7 +86,14 @@ def tried(numbers: Sequence[int], kinds: Sequence[str], folder: Path | None) -> 
 
 
 def share(count: int, total: int) -> str:
-    return f"{count} of {total} ({count / total:.1%})" if total else "-"
+    """So many of so many, the share, and Wilson's interval of 95 %."""
+    if not total:
+        return "-"
+    z = statistics.NormalDist().inv_cdf(0.975)
+    middle = (count + z * z / 2) / (total + z * z)
+    reach = z / (total + z * z) * math.sqrt(count * (total - count) / total + z * z / 4)
+    low, high = max(0.0, 100 * (middle - reach)), min(100.0, 100 * (middle + reach))
+    return f"{count} of {total} ({count / total:.1%}; {low:.0f} to {high:.0f})"
 
 
 def summary(rows: Sequence[Row]) -> dict[str, Any]:
@@ -169,6 +177,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20, help="trials of each kind (default: %(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first (default: %(default)s)")
+    parser.add_argument("--whole", type=int, help="trials of the kind 'whole', if more than of the others")
     parser.add_argument("--kinds", nargs="+", default=list(trials.KINDS), choices=list(trials.KINDS))
     parser.add_argument("--jobs", type=int, default=1, help="processes (default: %(default)s)")
     parser.add_argument("--keep", type=Path, help="folder where masks are kept between runs")
@@ -178,6 +187,8 @@ def main() -> None:
     # Five people at a time: enough to share their searches, few enough to spread.
     numbers = range(options.start, options.start + options.count)
     parts = [(numbers[at : at + 5], options.kinds, options.keep) for at in range(0, len(numbers), 5)]
+    more = range(options.start + options.count, options.start + (options.whole or 0))
+    parts += [(more[at : at + 5], ["whole"], options.keep) for at in range(0, len(more), 5)]
     rows = [row for found in spread(tried, parts, options.jobs, "parts") for row in found]
     text = table(rows, options.kinds)
     print(text)

@@ -78,6 +78,7 @@ def test_a_crumb_of_disc_inside_a_body_is_passed_over():
 
 def test_a_crumb_of_disc_above_the_first_body_is_no_disc_unless_the_image_ends_there():
     found = evidence(peak=0.0)
+
     def first_disc(cut: bool) -> int:
         sheets = [sheet(found.sheets[0].place - 17.0, volume=20.0, cut=cut), *found.sheets]
         upper = [None, *found.upper[:3]]
@@ -104,6 +105,33 @@ def test_a_mask_that_begins_with_a_disc_does_not_begin_with_c2():
     found = evidence("C3", "T2", peak=0.0)
     reading = fusion.read(replace(found, upper=[None] * 4))
     assert spans(reading)[0] == 0 and reading.firsts[0] == 0.0
+
+
+def test_heights_like_those_of_the_chest_speak_for_a_neck_of_six():
+    def odds(lacks: str | None) -> dict[int, float]:
+        found, along, sheets = evidence("C2", "T5"), 0.0, []
+        names = [name for name in sizes.NAMES if name != lacks][: len(found.sheets) + 1]
+        for level in map(sizes.NAMES.index, names):
+            along += sizes.HEIGHT[level] + sizes.DISC[level]
+            sheets.append(sheet(along - sizes.DISC[level] / 2))
+        return fusion.read(replace(found, sheets=sheets[:-1])).necks
+
+    usual, six = odds(None), odds("C7")
+    assert set(usual) == {6, 8} and max(usual.values()) < -4
+    assert six[6] > usual[6] and six[8] < usual[8]
+    assert fusion.read(evidence("C2", "C6")).necks == {}
+
+
+def test_a_gap_between_bodies_is_a_disc_without_label_if_heights_agree():
+    found = evidence()
+    sheets = list(found.sheets)
+    sheets[3] = replace(sheet(sheets[3].place, volume=0.0), members=np.zeros(0, int), gap=5.0)
+    assert not sheets[3].labelled
+    assert spans(fusion.read(replace(found, sheets=sheets))) == [1] * 8
+    middle = replace(sheets[3], place=(sheets[4].place + sheets[5].place) / 2, gap=1.0)
+    more = [*found.sheets[:5], middle, *found.sheets[5:]]
+    torn = replace(found, sheets=more, volume=np.full(9, 2500.0), depth=np.full(9, 15.0))
+    assert sum(spans(fusion.read(torn))) == 8
 
 
 def test_other_counts_are_behind_the_best():

@@ -8,7 +8,7 @@ from spine_cases import Drawn, named, spine
 
 from CSpineSegLib import volume
 from CSpineSegLib.anatomy import BODY, DISC
-from CSpineSegLib.spine import frame, label, sheets
+from CSpineSegLib.spine import frame, instances, label, sheets
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +133,58 @@ def test_a_vertebra_without_label_keeps_its_place(drawn):
     found = label(changed(drawn, wipe))
     assert named(found) == [name for name in drawn.names if name != "C5"]
     assert "missing" in found.element_of("C4-C5").note
+
+
+@pytest.mark.parametrize("gone", [("C4-C5", "C5", "C5-C6"), ("C4-C5", "C5"), ("C5", "C5-C6")])
+def test_a_vertebra_without_label_keeps_its_place_also_without_its_discs(drawn, gone):
+    def wipe(array):
+        array[drawn.voxels(*gone)] = 0
+
+    found = label(changed(drawn, wipe))
+    assert named(found) == [name for name in drawn.names if name not in gone] and not found.blocks
+    assert sum("1 missing below" in element.note for element in found.elements) == 1
+
+
+@pytest.mark.parametrize(("first", "last", "scale"), [("C2", "C5", 1.0), ("C2", "T3", 1.2), ("C2", "T3", 0.65)])
+def test_bodies_without_any_disc_are_counted_by_the_gaps_between_them(first, last, scale):
+    spread = spine(first, last, scale=scale)
+
+    def wipe(array):
+        array[array == DISC] = 0
+
+    found = label(changed(spread, wipe))
+    assert named(found) == [name for name in spread.names if "-" not in name]
+    assert [element.note for element in found.elements[1:]] == ["no disc labelled above"] * (len(found.elements) - 1)
+
+
+def test_four_bodies_without_discs_or_names_are_four():
+    middle = spine("C3", "C6", above=-3.0, below=-4.0)
+
+    def wipe(array):
+        array[array == DISC] = 0
+
+    found = label(changed(middle, wipe))
+    assert [element.ordinal for element in found.elements] == [1, 2, 3, 4] and not found.absolute
+
+
+def test_a_block_without_discs_about_it_is_a_block():
+    block = spine("C2", "T1", fused=[("C4", "C5")])
+
+    def wipe(array):
+        array[array == DISC] = 0
+
+    assert named(label(changed(block, wipe))) == ["C2", "C3", "C4+C5", "C6", "C7", "T1"]
+
+
+def test_noise_is_no_spine_and_the_smallest_of_its_specks_count_as_one(drawn, monkeypatch):
+    monkeypatch.setattr(instances, "MOST_SPECKS", 20)
+    rng = np.random.default_rng(5)
+    noise = rng.integers(1, 3, drawn.mask.shape) * (rng.random(drawn.mask.shape) < 0.01)
+    found = label(volume.like(drawn.mask, noise.astype(np.uint8)))
+    assert not found.elements and not found.absolute and len(found.specks) == 40
+    assert np.array_equal(found.instances_volume > 0, noise > 0)
+    counts = np.bincount(found.instances_volume.reshape(-1))[1:]
+    assert counts.tolist() == [speck.voxels for speck in found.specks]
 
 
 def test_a_spot_of_disc_inside_a_body_is_a_speck(drawn):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from spine_cases import Drawn, named, spine
@@ -10,7 +12,7 @@ from CSpineSegLib import phantom, volume
 from CSpineSegLib.anatomy import BODY, DISC
 from CSpineSegLib.errors import InputError
 from CSpineSegLib.phantom.grids import turned
-from CSpineSegLib.spine import label
+from CSpineSegLib.spine import label, outputs
 
 
 @pytest.fixture(scope="module")
@@ -167,11 +169,45 @@ def test_a_mask_without_a_spine_is_told():
     assert found.instances_volume.shape == nothing.shape and found.instances_volume.dtype == np.uint16
 
 
-def test_other_masks_and_images_on_other_grids_are_refused(whole):
+@pytest.mark.parametrize("shape", [(1, 1, 1), (9, 1, 1), (1, 9, 1), (1, 1, 9), (64, 64, 1), (3, 9, 2)])
+@pytest.mark.parametrize("value", [BODY, DISC])
+@pytest.mark.parametrize("size", [0.05, 1.0, 20.0])
+def test_blocks_of_voxels_that_are_no_spine_have_no_names_and_keep_their_voxels(shape, value, size):
+    affine = np.diag([size, 1.0, 1.0, 1.0])
+    found = label(volume.from_array(np.full(shape, value, np.uint8), affine))
+    assert not found.absolute and found.reason and (found.instances_volume > 0).all()
+    assert sum(instance.voxels for instance in (*found.instances, *found.specks)) == np.prod(shape)
+    content = outputs.to_json(found)
+    assert outputs.from_json(json.loads(json.dumps(content, allow_nan=False)), found.instances_volume).reason
+
+
+def test_a_single_slice_and_a_fine_grid_in_three_dimensions_are_named(whole):
+    middle = whole.mask.shape[2] // 2
+    slab = np.ascontiguousarray(whole.mask.array[:, :, middle : middle + 1])
+    assert named(label(volume.from_array(slab, whole.mask.affine))) == whole.names
+    grid = phantom.grid_around((40, 60, 210), (1.0, 1.0, 1.0), "RAS", (0.0, 0.0, 0.0))
+    fine = spine("C2", "T1", grid=grid)
+    agrees(label(fine.mask), fine)
+
+
+def test_one_part_as_tall_as_a_whole_neck_has_no_names(whole):
+    found = label(volume.like(whole.mask, (whole.mask.array > 0).astype(np.uint8)))
+    assert not found.absolute and "how many vertebrae" in found.reason and found.confidence <= 0.5
+
+
+def test_a_neck_of_six_or_eight_is_told_and_counted_against_what_lies_from_c7_down(whole):
+    found = label(whole.mask)
+    told = [(what, score) for what, score in found.alternatives if "transitional" in what]
+    assert len(told) == 2 and all(-9 < score < -3 for _, score in told)
+    above, below = found.element_of("C6"), found.element_of("C7")
+    assert above.confidence > below.confidence > 0.98 and above.confidence > found.element_of("C6-C7").confidence
+    short = label(spine("C2", "C6").mask)
+    assert not any("transitional" in what for what, _ in short.alternatives)
+
+
+def test_other_masks_are_refused(whole):
     with pytest.raises(InputError, match="holds 7"):
         label(volume.like(whole.mask, np.where(whole.voxels("C3"), 7, whole.mask.array).astype(np.uint8)))
-    with pytest.raises(InputError, match="different grids"):
-        label(whole.mask, image=volume.from_array(np.zeros((4, 4, 4), np.int16), np.eye(4)))
 
 
 def test_the_line_runs_from_head_to_foot_through_the_bodies(whole):

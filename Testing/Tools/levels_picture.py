@@ -97,10 +97,10 @@ def main() -> None:
     options = parser.parse_args()
     image = volume.read(options.image)
     mask = volume.read_mask(options.mask) if options.mask else model.predict(model.load(options.model), image).mask
-    found = [levels.label(mask, image=image)]
+    found = [levels.label(mask)]
     if options.anchor:
         name, place = options.anchor.split("=")
-        found.append(levels.label(mask, image=image, anchor=(name, tuple(map(float, place.split(","))))))
+        found.append(levels.label(mask, anchor=(name, tuple(map(float, place.split(","))))))
     titled = [(wrapped(f"{one.reason} Confidence {one.confidence:.2f}."), one) for one in found]
     for one in found:
         print(one.reason, f"{one.confidence:.2f}", one.alternatives)
