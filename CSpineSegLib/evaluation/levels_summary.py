@@ -21,7 +21,8 @@ _UNNAMED = ("vertebra ", "disc below ")
 
 def levels_section(results: Results) -> Section:
     """Per level: overlap, distances, what is missing, fused or renamed; and how often levels are shifted."""
-    table, blocks, counts = by_level(results), by_block(results), events(results)
+    rows = _rows(results)
+    table, blocks, counts = by_level(results, rows), by_block(rows), events(results)
     tables = [
         Table(
             "levels",
@@ -43,14 +44,15 @@ def levels_section(results: Results) -> Section:
     if len(blocks):
         note = "What belongs together because one mask has it fused: compared as one structure."
         tables.append(Table("levels-blocks", "Fused blocks", blocks, note, long=True))
-    return Section("levels", "Levels", tuple(_sentences(results, table, counts)), (), tuple(tables), _figures(results))
+    return Section(
+        "levels", "Levels", tuple(_sentences(results, table, counts)), (), tuple(tables), _figures(results, rows)
+    )
 
 
-def by_level(results: Results) -> pandas.DataFrame:
+def by_level(results: Results, rows: pandas.DataFrame) -> pandas.DataFrame:
     """One row per level from head to foot, and last those whose levels are only relative."""
     import pandas
 
-    rows = _rows(results)
     patients = results.exams["patient"]
     paper = results.table[results.table["kind"] == "zhou2025"]
     wide = _wide(rows[~rows["structure"].str.contains("+", regex=False)])
@@ -83,9 +85,8 @@ def by_level(results: Results) -> pandas.DataFrame:
     return frame.sort_values("level", key=lambda names: names.map(_place), kind="stable", ignore_index=True)
 
 
-def by_block(results: Results) -> pandas.DataFrame:
+def by_block(rows: pandas.DataFrame) -> pandas.DataFrame:
     """One row per exam and fused block."""
-    rows = _rows(results)
     wide = _wide(rows[rows["structure"].str.contains("+", regex=False)])
     columns = {"exam": "exam", "structure": "block", "note": "match", "dice": "dice", "hd95_mm": "hd95_mm"}
     frame = wide.reindex(columns=list(columns)).rename(columns=columns)
@@ -194,8 +195,7 @@ def _sentences(results: Results, table: pandas.DataFrame, counts: pandas.DataFra
     return said
 
 
-def _figures(results: Results) -> tuple[Figure, ...]:
-    rows = _rows(results)
+def _figures(results: Results, rows: pandas.DataFrame) -> tuple[Figure, ...]:
     dice = rows[(rows["metric"] == "dice") & ~rows["structure"].str.contains("+", regex=False)]
     dice = dice[~dice["level"].str.endswith("without a name")]
     if dice.empty:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -77,15 +78,19 @@ class Results:
         ------
         InputError : no figure of this name and kind is in the table; it names those that are.
         """
-        of_kind = self.table[self.table["kind"] == kind]
-        chosen = of_kind[of_kind["metric"] == metric]
-        if chosen.empty and len(self.table):
-            known = sorted(of_kind["metric"].unique())
-            raise InputError(
-                f"{self.folder} has no figure {metric!r} of the kind {kind!r}; there are {', '.join(known) or 'none'}."
-            )
-        chosen = chosen[(chosen["structure"] == structure) & ~chosen["note"].str.startswith("extra")]
+        places = self._places.get((kind, metric, structure))
+        if places is None and len(self.table) and not any(key[:2] == (kind, metric) for key in self._places):
+            known = ", ".join(sorted({key[1] for key in self._places if key[0] == kind})) or "none"
+            raise InputError(f"{self.folder} has no figure {metric!r} of the kind {kind!r}; there are {known}.")
+        chosen = self.table.iloc[[] if places is None else places]
+        if kind == "level":
+            chosen = chosen[~chosen["note"].str.startswith("extra")]
         return chosen.set_index("exam")["value"].rename(metric)
+
+    @cached_property
+    def _places(self) -> dict[tuple[str, str, str], Any]:
+        """Rows of the table by kind, metric and structure: looked for once, since there are half a million."""
+        return self.table.groupby(["kind", "metric", "structure"], sort=False).indices
 
     @property
     def ruler(self) -> str:
