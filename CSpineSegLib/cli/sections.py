@@ -57,10 +57,9 @@ def _show(table: Any) -> None:
     columns = [str(column) for column in table.frame.columns]
     rows = _cells(table)
     kept = rows[:_MOST] if table.long else rows
-    cells = [
-        [tables.shown(cell, p_value=tables.is_p_value(name)) for name, cell in zip(columns, row, strict=True)]
-        for row in kept
-    ]
+    by_column = zip(*kept, strict=True) if kept else [()] * len(columns)
+    shown = [tables.column(column, name) for column, name in zip(by_column, columns, strict=True)]
+    cells = list(zip(*shown, strict=True)) if kept else []
     if not sys.stdout.isatty():
         print(f"# {table.title}")
     print_table(table.title, columns, cells)

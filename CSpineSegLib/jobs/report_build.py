@@ -44,6 +44,7 @@ def build_report(
     pdf: bool = False,
     force: bool = False,
     title: str | None = None,
+    lead: str | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Write a report over one or several evaluations.
@@ -60,6 +61,7 @@ def build_report(
     by : what to audit by; without it, by all of `BY`, and the report says so if no group is large enough.
     pdf : also print the page to `<stem>.pdf` by a browser of the Chromium family.
     force : replace a former report.
+    title, lead : heading of the page and the sentence under it; by default the models' names.
 
     Raises
     ------
@@ -76,7 +78,7 @@ def build_report(
     sections = _sections(read, dataset, by, progress)
     progress.update("Drawing", 0.85)
     audited = any(section.key.startswith("fairness") for section in sections)
-    record = _record(read, dataset, title)
+    record = _record(read, dataset, title, lead)
     page.build(sections, methods.of(read, fairness=audited), record, output)
     printed = None
     if browser is not None:
@@ -201,7 +203,7 @@ def _slug(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "other"
 
 
-def _record(read: Sequence[Results], dataset: Dataset | None, title: str | None) -> dict[str, Any]:
+def _record(read: Sequence[Results], dataset: Dataset | None, title: str | None, lead: str | None) -> dict[str, Any]:
     models = list(dict.fromkeys(one.predictions for one in read))
     rulers = list(dict.fromkeys(one.against for one in read))
     exams = max(len(one.usable) for one in read)
@@ -220,7 +222,7 @@ def _record(read: Sequence[Results], dataset: Dataset | None, title: str | None)
     versions = {name: str(value) for one in read for name, value in one.record.get("versions", {}).items()}
     return {
         "title": title or f"Evaluation of {' and '.join(models)}",
-        "lead": f"Segmentation of vertebral bodies and discs in cervical spine MRI, up to {exams} exams a model.",
+        "lead": lead or f"Vertebral bodies and discs in cervical spine MRI, up to {exams} exams a model.",
         "facts": facts,
         "versions": versions | software(),
         "hashes": hashes,

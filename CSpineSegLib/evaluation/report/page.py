@@ -15,8 +15,11 @@ from . import plots, tables
 from .methods import Methods
 
 RESEARCH = "Research software, not a medical device: nothing in this report may be used to diagnose or treat anybody."
-# Rows of a long table on the page, and from how many columns on a table is set smaller in print.
-_MOST, _WIDE = 15, 11
+# A table that is marked as long, or has over `_TOO_LONG` rows, shows the first `_MOST`; over `_COLUMNS` columns do not
+# fit on paper, and from `_WIDE` on they are set smaller there.
+_MOST, _TOO_LONG, _COLUMNS, _WIDE = 15, 40, 14, 10
+# Letters from which on a cell gets room, so that it does not become a tower.
+_LONG_CELL = 28
 
 
 def build(sections: Sequence[Section], methods: Methods, record: Mapping[str, Any], path: Path | str) -> Path:
@@ -129,24 +132,57 @@ def _table(table: Table, numbers: dict[str, int], folder: str) -> dict[str, Any]
     import pandas
 
     numbers["table"] += 1
-    frame = table.frame.head(_MOST) if table.long else table.frame
+    count, _ = table.frame.shape
+    kept, same = _apart(table.frame)
+    rows = _MOST if table.long or count > _TOO_LONG else count
+    first = rows < count and "significant" in kept.columns and kept["significant"].any()
+    if first:
+        kept = kept.sort_values("significant", ascending=False, kind="stable")
+    frame = kept.iloc[:rows, :_COLUMNS]
     columns, cells = [], []
     for at, name in enumerate(frame.columns):
         column = frame.iloc[:, at]
         is_number = pandas.api.types.is_numeric_dtype(column) and not pandas.api.types.is_bool_dtype(column)
-        columns.append({"name": str(name).replace("_", " "), "number": is_number})
-        cells.append([tables.shown(cell, p_value=tables.is_p_value(str(name))) for cell in column])
+        cells.append(tables.column(column, str(name)))
+        is_long = not is_number and max(map(len, cells[-1]), default=0) > _LONG_CELL
+        columns.append({"name": str(name).replace("_", " "), "class": "n" if is_number else "long" if is_long else ""})
     return {
         "name": table.name,
         "number": numbers["table"],
-        "title": table.title,
+        "title": f"{table.title} ({same})" if same else table.title,
         "note": table.note,
         "columns": columns,
         "rows": list(zip(*cells, strict=True)),
         "wide": len(columns) >= _WIDE,
-        "left_out": len(table.frame) - len(frame),
+        "left_out": _left_out(len(frame), count, frame.shape[1], kept.shape[1], first),
         "file": f"{folder}/{table.name}.tsv",
     }
+
+
+def _apart(frame: Any) -> tuple[Any, str]:
+    """The columns that differ, and in words those of text that say the same in every row of at least three."""
+    import pandas
+
+    same = {}
+    for name in frame.columns if len(frame) > 2 and frame.columns.is_unique else ():
+        column = frame[name]
+        if not pandas.api.types.is_numeric_dtype(column) and column.notna().all() and column.nunique() == 1:
+            same[name] = tables.shown(column.iloc[0])
+    if len(same) == frame.shape[1]:
+        return frame, ""
+    words = [f"{str(name).replace('_', ' ')}: {value}" for name, value in same.items() if value != "–"]
+    return frame.drop(columns=list(same)), "; ".join(words)
+
+
+def _left_out(rows: int, all_rows: int, columns: int, all_columns: int, significant_first: bool) -> str:
+    """What of a table is on the page, if it is not all of it."""
+    parts = []
+    if rows < all_rows:
+        order = ", the significant ones before the others" if significant_first else ""
+        parts.append(f"the first {rows} of {all_rows:,} rows{order}")
+    if columns < all_columns:
+        parts.append(f"the first {columns} of {all_columns} columns")
+    return " and ".join(parts)
 
 
 def _records(record: Mapping[str, Any]) -> list[dict[str, Any]]:

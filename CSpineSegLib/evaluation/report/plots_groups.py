@@ -19,7 +19,7 @@ def groups(canvas: Canvas, data: Mapping[str, Any]) -> None:
     """Violin, box and points of each group, one group a row; panels side by side."""
     frame, value, group, panel = data["frame"], data["value"], data["group"], data.get("panel")
     names = in_order(frame[group])
-    panels = in_order(frame[panel]) if panel else [None]
+    panels = (in_order(frame[panel]) if panel else []) or [None]
     across = min(max(len(panels), 1), 3)
     down = -(-max(len(panels), 1) // across)
     height = down * canvas.height_of(len(names), 0.42, 0.75)
@@ -54,6 +54,7 @@ def groups(canvas: Canvas, data: Mapping[str, Any]) -> None:
         axis.set_ylim(len(names) - 0.45, -0.6)
         axis.grid(False, axis="y")
         axis.set_xlabel(data.get("unit", ""))
+        axis.locator_params(axis="x", nbins=6 if len(panels) > 1 else 9)
 
 
 def _row(canvas: Canvas, axis: Any, row: int, values: np.ndarray) -> int:
@@ -228,5 +229,5 @@ def _legend(canvas: Canvas, axis: Any) -> None:
     handles, labels = axis.get_legend_handles_labels()
     if labels:
         longest = max(len(line) for label in labels for line in label.split("\n"))
-        columns = max(1, min(len(labels), 90 // (longest + 8)))
+        columns = max(1, min(len(labels), 98 // (longest + 7)))
         canvas.figure.legend(handles, labels, loc="outside upper left", ncols=columns, labelcolor=INK, edgecolor=PALE)

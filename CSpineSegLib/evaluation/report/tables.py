@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,7 @@ def shown(value: Any, *, p_value: bool = False) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
-        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+        return (f"{value:,}" if abs(value) >= 10_000 else str(value)).replace("-", "−")
     if isinstance(value, str):
         return value
     if p_value:
@@ -110,6 +110,23 @@ def shown(value: Any, *, p_value: bool = False) -> str:
     if size and size < 0.0005:
         return f"{value:.1e}".replace("-", "−")
     return f"{value:.{1 if size >= 100 else 2 if size >= 10 else 3}f}".replace("-", "−")
+
+
+def column(values: Iterable[Any], name: str = "") -> list[str]:
+    """The cells of a column for people, alike within it: p values, percentages, whole numbers, else as :func:`shown`.
+
+    >>> column([0.5, 2.0]), column([54.0, 63.0]), column([49.733, 3.25], "percent")
+    (['0.500', '2.000'], ['54', '63'], ['49.7', '3.2'])
+    """
+    cells = [plain(value) for value in values]
+    numbers = [cell for cell in cells if isinstance(cell, float)]
+    if is_p_value(name):
+        return [shown(cell, p_value=True) for cell in cells]
+    if numbers and all(cell.is_integer() for cell in numbers):
+        return [shown(int(cell) if isinstance(cell, float) else cell) for cell in cells]
+    if "percent" in name:
+        return [f"{cell:.1f}" if isinstance(cell, float) else shown(cell) for cell in cells]
+    return [shown(cell) for cell in cells]
 
 
 def is_p_value(column: str) -> bool:
