@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import evaluate_bench
 import metrics_bench
 import module_bench
 import nnunet_bench
@@ -257,6 +258,7 @@ def main() -> None:
         found |= bench_save(path, mask, options.runs)
         found |= bench_segment(path, options.runs)
         found |= metrics_bench.measure(Path(folder, "metrics"), entry, options.runs)
+        found |= evaluate_bench.measure(Path(folder, "evaluate"), entry)
         found |= module_bench.measure(Path(folder, "module"), entry, options.runs)
         if options.nnunet:
             nnunet = Path(folder, "nnunet")
