@@ -13,7 +13,8 @@ from ..volume import Volume, conform, from_array, reorient
 _SAGITTAL = "PSR"
 # Told apart in grey too: one is drawn in full, the other dashed over it.
 REFERENCE, CANDIDATE = "#56B4E9", "#E69F00"
-_MARGIN_MM, _INCHES, _NARROWEST, _DOTS = 12.0, 4.2, 3.4, 150
+_MARGIN_MM, _INCHES, _NARROWEST, _DOTS = 16.0, 4.2, 3.4, 150
+_FOOT = 0.7
 
 
 def worst_slice(reference: np.ndarray, candidate: np.ndarray, axis: int) -> int:
@@ -32,7 +33,7 @@ def png(reference: Volume, candidate: Volume, image: Volume | None = None, capti
     ----------
     reference, candidate : masks of one exam.
     image : drawn behind them; None draws the reference's structures in grey.
-    caption : below the picture; slice and sides are added.
+    caption : below the picture, up to two lines; slice and sides are added.
 
     Returns
     -------
@@ -60,9 +61,9 @@ def png(reference: Volume, candidate: Volume, image: Volume | None = None, capti
     box = _box((first > 0) | (second > 0), spacing)
     first, second, grey = first[box], second[box], grey[box]
     width, height = np.array(grey.shape) * spacing
-    figure = Figure(figsize=(max(_INCHES * width / height, _NARROWEST), _INCHES + 0.45), dpi=_DOTS)
+    figure = Figure(figsize=(max(_INCHES * width / height, _NARROWEST), _INCHES + _FOOT), dpi=_DOTS)
     FigureCanvasAgg(figure)
-    axes = figure.add_axes((0, 0.45 / (_INCHES + 0.45), 1, _INCHES / (_INCHES + 0.45)))
+    axes = figure.add_axes((0, _FOOT / (_INCHES + _FOOT), 1, _INCHES / (_INCHES + _FOOT)))
     axes.set_axis_off()
     low, high = (0.0, 1.0) if image is None else np.percentile(grey, (1, 99.5))
     extent = (0, width, 0, height)
@@ -81,7 +82,7 @@ def png(reference: Volume, candidate: Volume, image: Volume | None = None, capti
     ]
     figure.legend(handles=sides, loc="lower left", ncols=2, frameon=False, fontsize=7, handlelength=2.6)
     where = f"slice {index + 1} of {reference.shape[axis]}"
-    figure.text(0.01, 0.30 / (_INCHES + 0.45), f"{caption}, {where}" if caption else where, fontsize=7)
+    figure.text(0.01, 0.26 / (_INCHES + _FOOT), "\n".join(filter(None, (caption, where))), fontsize=6.5)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from .. import files, volume
 from ..errors import CSpineSegError
@@ -30,12 +31,16 @@ def draw(results: Results, pairs: Mapping[str, Pair], count: int, progress: Prog
         progress.update("Pictures", 0.96 + 0.04 * done / len(table), row["exam"])
         pair = pairs[row["exam"]]
         try:
-            data = _png(pair, f"{row['exam']}: bodies {row['dice_bodies']:.3f}, discs {row['dice_discs']:.3f}")
+            data = _png(pair, _caption(row))
         except ImportError:
             return drawn
         drawn.append(folder / f"{pair.stem}.png")
         files.write_verified(drawn[-1], data)
     return drawn
+
+
+def _caption(row: dict[str, Any]) -> str:
+    return f"{row['exam']}\nDice of bodies {row['dice_bodies']:.3f}, of discs {row['dice_discs']:.3f}"
 
 
 def _png(pair: Pair, caption: str) -> bytes:
