@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from ..results import Results
 
 RESAMPLES = PERMUTATIONS = 2000
+# Rows that a page shows of a table at once.
+_PAGE = 40
 Rows = list[dict[str, Any]]
 
 
@@ -118,7 +120,7 @@ def _tables(
 
     ruler = wording.ruler(scores.ruler)
     family = "p adjusted by Benjamini and Hochberg over the {} rows of this table; significant below 5 %."
-    one = "The exams of one patient count as their mean. "
+    one = "By p. The exams of one patient count as their mean. "
     listed = [
         ("tests", "Tests of scores between groups", tests, one + family.format(len(tests)) + " " + POLICY, False),
         ("pairs", "Pairs of three and more groups (Dunn, Holm over the pairs of a row)", found["pairs"],
@@ -140,8 +142,11 @@ def _tables(
     tables = []
     for name, title, rows, note, long in listed:
         frame = rows if isinstance(rows, pandas.DataFrame) else pandas.DataFrame(rows)
+        if name in ("tests", "disparity") and len(frame):
+            # The first rows are what a page shows of a long table.
+            frame = frame.sort_values("p", kind="stable", ignore_index=True)
         if len(frame):
             frame = frame.copy()
             frame.insert(0, "ruler", scores.ruler)
-        tables.append((name, f"{title}, against {ruler}", frame, note, long))
+        tables.append((name, f"{title}, against {ruler}", frame, note, long or len(frame) > _PAGE))
     return tables

@@ -92,8 +92,7 @@ def of_pair(pair: Pair, by: str | Sequence[str], resamples: int, permutations: i
     spread, gaps = spread_and_gaps(pair, both, resamples)
     frames = {"verdicts": verdicts, "variance": spread, "gaps": gaps}
     tables = tuple(
-        Table(f"{KEY}-{name}", title, frames[name], note, name != "verdicts")
-        for name, title, note in two_wording.titles(pair)
+        Table(f"{KEY}-{name}", title, frames[name], note, long=True) for name, title, note in two_wording.titles(pair)
     )
     figures = tuple(Figure(f"{KEY}-{name}", *rest) for name, *rest in two_wording.pictures(pair, spread, gaps))
     skipped = [one if not one.comparable else other for one, other in groupings if (one, other) not in both]
@@ -157,7 +156,9 @@ def _verdicts(pair: Pair, both: list[tuple[Grouping, Grouping]], permutations: i
          f"only against {wording.ruler(pair.scores[1].ruler)}"],
         "neither",
     )  # fmt: skip
-    return joined
+    # What flips first, and then what is most significant against the first ruler.
+    order = [~joined["flips"], joined[f"p_{pair.names[0]}"]]
+    return joined.iloc[np.lexsort(order[::-1])].reset_index(drop=True)
 
 
 def spread_and_gaps(
