@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
+import sys
 import zlib
 
 import numpy as np
@@ -14,17 +17,20 @@ from CSpineSegLib.errors import InputError, WriteError
 from CSpineSegLib.evaluation.report import page
 from CSpineSegLib.jobs import report_browser
 
-# What a script in the page measures; the page itself has none and forbids them.
+# What a script in the page measures; the page itself has none and forbids them. A window is 500 pixels wide at the
+# least, so the page is looked at in a frame, which tells its window by a message.
 _MEASURE = """<script>addEventListener("load", () => {
   const images = [...document.images];
   const beyond = [...document.querySelectorAll("main > *, main section > *")]
     .filter(one => one.getBoundingClientRect().right > innerWidth + 1).map(one => one.outerHTML.slice(0, 80));
-  document.body.innerHTML = "<pre id=" + "found>" + btoa(unescape(encodeURIComponent(JSON.stringify({
+  parent.postMessage({
     width: innerWidth, content: document.documentElement.scrollWidth, beyond,
-    images: images.length, drawn: images.filter(one => one.complete && one.naturalWidth > 1).length,
-    small: images.filter(one => one.closest(".plot")).map(one => Math.round(one.getBoundingClientRect().width))
-  })))) + "</pre>";
+    images: images.length, drawn: images.filter(one => one.complete && one.naturalWidth > 1).length
+  }, "*");
 });</script>"""
+_FRAME = """<!DOCTYPE html><html><body><script>addEventListener("message", (told) => {
+  document.body.innerHTML = "<pre id=" + "found>" + btoa(unescape(encodeURIComponent(JSON.stringify(told.data))));
+});</script><iframe src="measuring.html" style="border:0;width:%dpx;height:800px"></iframe></body></html>"""
 
 
 @pytest.fixture
@@ -33,19 +39,17 @@ def made(tmp_path):
 
 
 def measured(opened: Opened, made, width: int) -> dict:  # noqa: F811
-    """What a browser window of a width makes of the page, in CSS pixels."""
-    import base64
-
+    """What a window of a width makes of the page, in CSS pixels."""
     html = re.sub(r"<meta http-equiv[^>]*>", "", made.read_text(encoding="utf-8"))
-    measuring = made.with_name("measuring.html")
-    measuring.write_text(html.replace("</head>", f"{_MEASURE}</head>"), encoding="utf-8")
-    answer = opened(measuring, "--dump-dom", size=(width, 900))
+    made.with_name("measuring.html").write_text(html.replace("</head>", f"{_MEASURE}</head>"), encoding="utf-8")
+    frame = made.with_name("frame.html")
+    frame.write_text(_FRAME % width, encoding="utf-8")
+    answer = opened(frame, "--dump-dom", size=(1300, 900))
     return json.loads(base64.b64decode(re.search(r'id="found">([A-Za-z0-9+/=]+)<', answer.stdout)[1]))
 
 
 def grey(data: bytes) -> np.ndarray:
     """(height, width) mean of the colours of a PNG of 8 bits as browsers write it."""
-    import io
 
     import matplotlib.image
 
@@ -97,8 +101,6 @@ def test_it_prints_to_pages_of_paper(browser, made, tmp_path):  # noqa: F811
 
 
 def test_a_browser_that_fails_is_named_and_leaves_nothing(made, tmp_path):
-    import sys
-
     pdf = tmp_path / "report.pdf"
     with pytest.raises(WriteError, match="printed no PDF of"):
         report_browser.print_pdf(sys.executable, made, pdf)
