@@ -84,6 +84,8 @@ class Reading:
     scale : size of the person against a mean adult's, along the spine.
     firsts : (STARTS,) probability of each first level.
     sure : per step, the probability that so many vertebrae lie above it and in it, whatever their names.
+    counted : per step but the last, the probability that so many vertebrae lie above the disc that it ends with, given
+        that this is a disc.
     others : (step, spans) -> how much lower (log odds) the best path is that counts that step so.
     necks : 6 and 8 -> log odds of a neck of so many vertebrae, with a transitional one at the chest, against seven;
         only where the mask reaches down to it.
@@ -94,6 +96,7 @@ class Reading:
     scale: float
     firsts: np.ndarray
     sure: list[float]
+    counted: list[float]
     others: dict[tuple[Step, int], float]
     necks: dict[int, float]
 
@@ -115,9 +118,10 @@ def read(evidence: Evidence) -> Reading:
                 other = lattice.through(best, Step(step.upper, step.lower, step.above, spans)).max()
                 if np.isfinite(other):
                     others[step, spans] = float(top - other)
+    counted = [lattice.counted(total, step) for step in steps[:-1]]
     necks = {count: lattice.neck(steps, first, count) for count in (6, 8)}
     necks = {count: odds for count, odds in necks.items() if odds is not None}
-    return Reading(steps, first, lattice.scale_of(first, size), firsts, sure, others, necks)
+    return Reading(steps, first, lattice.scale_of(first, size), firsts, sure, counted, others, necks)
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,6 +222,14 @@ class _Lattice:
         if after >= self.counts:
             return np.full_like(score, -np.inf)
         return passes.forward[step.upper + 1][step.above] + score + passes.backward[step.lower + 1][after]
+
+    def counted(self, passes: _Passes, step: Step) -> float:
+        """Share of the paths through the disc below a step that count as many vertebrae above it as the step does."""
+        node = step.lower + 1
+        scores = (passes.forward[node] + passes.backward[node]).reshape(self.counts, -1)
+        return float(
+            np.exp(np.logaddexp.reduce(scores[step.above + step.spans]) - np.logaddexp.reduce(scores, axis=None))
+        )
 
     def neck(self, steps: list[Step], first: int, count: int) -> float | None:
         """Log odds of a neck of six or eight vertebrae against seven, on one path; None if that changes no level."""

@@ -16,7 +16,7 @@ from .labelling import Element
 # Names are given from this probability of the first level on.
 SURE = 0.95
 # No count is believed that is less probable than this.
-_COUNTED = 0.5
+_COUNTED = 0.8
 _C7 = sizes.NAMES.index("C7")
 # What another count of cervical vertebrae changes: one at the junction is transitional.
 _NECKS = {
@@ -79,25 +79,22 @@ def _joined(*notes: str) -> str:
 def first_level(reading: Reading) -> tuple[int | None, str, float]:
     """Index of the first vertebra's level or None, why, and the probability."""
     best = int(reading.firsts.argmax())
-    probability = float(reading.firsts[best])
-    name = sizes.NAMES[best]
-    percent = f"{100 * min(probability, 0.999):.0f} %"
-    for step, sure in zip(reading.steps, reading.sure, strict=True):
-        if step.spans == MOST or (step.spans and sure < _COUNTED):
-            why = f"how many vertebrae there are from the top down to the {step.above + step.spans}th is not clear"
-            return (
-                None,
-                f"Levels are relative, not absolute: {why}; give one level as an anchor.",
-                min(probability, sure, _COUNTED),
-            )
-    if probability >= SURE:
-        if best == 0:
-            return 0, f"The topmost body has the shape of C2 with its dens ({percent} sure).", probability
+    name, probability = sizes.NAMES[best], float(reading.firsts[best])
+    sure = min(reading.counted, default=1.0)
+    counts = zip(reading.steps, [*reading.counted, 1.0], strict=True)
+    unsure = next((step for step, counted in counts if step.spans == MOST or counted < _COUNTED), None)
+    if unsure is not None:
+        why = f"how many vertebrae there are from the top to number {unsure.above + unsure.spans} is not clear"
         return (
-            best,
-            f"Heights from the top down fit a spine that begins with {name} only ({percent} sure).",
-            probability,
+            None,
+            f"Levels are relative, not absolute: {why}; give one level as an anchor.",
+            probability * min(sure, 0.5),
         )
+    percent = f"{100 * min(probability, 0.999):.0f} %"
+    if probability >= SURE:
+        why = f"Heights from the top down fit a spine that begins with {name} only"
+        why = "The topmost body has the shape of C2 with its dens" if best == 0 else why
+        return best, f"{why} ({percent} sure).", min(probability, sure)
     if reading.firsts[0] >= 0.2:
         why = "the topmost body may be C2, but its dens is not seen well enough to tell"
     else:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from CSpineSegLib.spine import fusion, sizes
+from CSpineSegLib.spine import fusion, naming, sizes
 from CSpineSegLib.spine.fusion import Evidence
 from CSpineSegLib.spine.sheets import Sheet
 from CSpineSegLib.spine.stretches import End
@@ -132,6 +132,23 @@ def test_a_gap_between_bodies_is_a_disc_without_label_if_heights_agree():
     more = [*found.sheets[:5], middle, *found.sheets[5:]]
     torn = replace(found, sheets=more, volume=np.full(9, 2500.0), depth=np.full(9, 15.0))
     assert sum(spans(fusion.read(torn))) == 8
+
+
+def test_counts_are_sure_above_a_disc_that_may_be_none():
+    found = evidence()
+    crumb = sheet(found.sheets[-1].place + 15.0, volume=350.0)
+    lower = [replace(found.lower[0], height=5.0, room=0.0, volume=200.0), *found.lower[:3]]
+    more = replace(found, sheets=[*found.sheets, crumb], volume=np.full(9, 2500.0), depth=np.full(9, 15.0), lower=lower)
+    reading = fusion.read(more)
+    assert min(reading.sure) < 0.6 and min(reading.counted) > 0.99
+
+
+def test_a_count_that_is_not_clear_gives_no_names():
+    reading = fusion.read(evidence())
+    assert naming.first_level(reading)[0] == 0
+    unclear = replace(reading, counted=[1.0, 0.7, 0.7, *reading.counted[3:]])
+    first, reason, confidence = naming.first_level(unclear)
+    assert first is None and "from the top to number 2 is not clear" in reason and confidence <= 0.5
 
 
 def test_other_counts_are_behind_the_best():
