@@ -107,8 +107,8 @@ def test_a_browser_that_fails_is_named_and_leaves_nothing(made, tmp_path):
     assert not pdf.exists()
 
 
-def test_without_a_browser_the_sentence_says_what_to_do(monkeypatch):
-    monkeypatch.setattr(report_browser.shutil, "which", lambda name: None)
+def test_without_a_browser_the_sentence_says_what_to_do(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.delenv(report_browser.VARIABLE, raising=False)
     with pytest.raises(InputError, match="A PDF needs Chromium, Chrome or Edge, and none was found"):
         report_browser.find()

@@ -15,7 +15,7 @@ from CSpineSegLib.dataset import Dataset
 from CSpineSegLib.errors import InputError
 from CSpineSegLib.evaluation import results
 from CSpineSegLib.evaluation.fairness.planted import PLANTED
-from CSpineSegLib.jobs import report_build, report_trial, report_trial_masks, report_trial_run
+from CSpineSegLib.jobs import report_browser, report_build, report_trial, report_trial_masks, report_trial_run
 from CSpineSegLib.volume import read_mask
 
 EXAMS = 5
@@ -119,6 +119,14 @@ def test_what_cannot_be_used_is_refused_in_a_sentence_and_nothing_is_written(
     said = capsys.readouterr().err
     assert sentence in said and "Traceback" not in said
     assert [*tmp_path.iterdir()] == [] and sorted(path for path in folder.rglob("*")) == before
+
+
+def test_a_pdf_without_a_browser_is_refused_before_anything_is_written(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(report_browser.VARIABLE, "/nowhere/browser")
+    words = ["report", str(folder / "model-a-against-gold"), "--output", str(tmp_path / "r.html"), "--pdf"]
+    assert main(words) == 2
+    assert "/nowhere/browser, cannot be run" in capsys.readouterr().err
+    assert [*tmp_path.iterdir()] == []
 
 
 def test_the_trial_has_the_people_of_the_release():

@@ -48,8 +48,9 @@ _ACCURACY = (
 )
 _STATISTICS = (
     "Exams of one patient are not independent: confidence intervals (95 %) come from a bootstrap that draws patients "
-    "and not exams. Models that saw the same exams are compared in pairs, by Wilcoxon's signed-rank test and by the "
-    "bootstrap of the mean difference, with Holm's correction over the family of comparisons.",
+    "and not exams. Models that saw the same exams are compared exam by exam, by Wilcoxon's signed-rank test of the "
+    "patients' mean differences and by the bootstrap of the mean difference, with Holm's correction over the family "
+    "of comparisons.",
     "Two groups are compared by the Mann-Whitney test with the rank-biserial correlation, several by the "
     "Kruskal-Wallis test with epsilon squared and Dunn's test of pairs, categories by the chi-squared test with "
     "Cramér's V; p values are corrected over each family after Benjamini and Hochberg.",
@@ -65,6 +66,8 @@ _FAIRNESS = (
     "significant is not thereby absent.",
 )
 _SOURCES = (
+    "The data set and its convention: Zhou L, Wiggins W, Zhang J, et al. The Duke University Cervical Spine MRI "
+    "Segmentation Dataset (CSpineSeg). Scientific Data 12, 1695, 2025.",
     "Metrics: Maier-Hein L, Reinke A, et al. Metrics reloaded: recommendations for image analysis validation. Nature "
     "Methods 21, 195-212, 2024.",
     "Surface distances: Nikolov S, et al. Clinically applicable segmentation of head and neck anatomy for "
@@ -74,6 +77,8 @@ _SOURCES = (
     "Panoptic quality: Kirillov A, et al. Panoptic segmentation. CVPR 2019.",
     "Limits of agreement: Bland JM, Altman DG. Statistical methods for assessing agreement between two methods of "
     "clinical measurement. Lancet 327, 307-310, 1986.",
+    "Width of bootstrap intervals: Hesterberg TC. What teachers should know about the bootstrap. American Statistician "
+    "69, 371-386, 2015.",
     "Bootstrap: Efron B, Tibshirani RJ. An introduction to the bootstrap. Chapman & Hall, 1993.",
     "Holm S. A simple sequentially rejective multiple test procedure. Scandinavian Journal of Statistics 6, 65-70, "
     "1979.",
