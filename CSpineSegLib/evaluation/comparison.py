@@ -150,7 +150,7 @@ def _papers(pairs: Sequence[Pairing]) -> tuple[list[Table], list[Figure], list[s
     title = "Tests of the dataset's paper"
     sentences = [
         f"By the paper's tests, the median Dice of {NAMES[row.structure]} differs by {row.difference:+.4f} "
-        f"({row.low:+.4f} to {row.high:+.4f}) in {row.pair}, p = {row.p:.3f}, n = {row.exams}."
+        f"({row.low:+.4f} to {row.high:+.4f}) in {row.pair}, p {_p(row.p)}, n = {row.exams}."
         for row in frame.itertuples()
         if row.structure in NAMES
     ]
@@ -205,6 +205,10 @@ def _sentences(pairing: Pairing, main: pandas.DataFrame) -> list[str]:
     return said
 
 
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
 def _verdict(row: Any, pairing: Pairing) -> str:
     if not np.isfinite(row.low):
         return "too few patients for an interval."
@@ -212,9 +216,8 @@ def _verdict(row: Any, pairing: Pairing) -> str:
     if not np.isfinite(row.p_holm):
         return f"{text}; too few exams for a test)."
     better = pairing.names[0] if row.difference > 0 else pairing.names[1]
-    shown = "< 0.001" if row.p_holm < 0.001 else f"= {row.p_holm:.3f}"
     end = f"{better} was better" if row.p_holm < ALPHA else "no difference is shown"
-    return f"{text}, p {shown} by Wilcoxon and Holm); {end}."
+    return f"{text}, p {_p(row.p_holm)} by Wilcoxon and Holm); {end}."
 
 
 def _figures(pairs: Sequence[Pairing], main: pandas.DataFrame, levels: pandas.DataFrame) -> list[Figure]:

@@ -47,7 +47,7 @@ def test_a_drawn_patient_brings_all_of_its_exams(statistic):
     values, owners = np.array([1.0, 2, 4, 8, 16, 3]), np.array(list("aabbbc"))
     compute = {"mean": np.mean, "median": np.median, "sd": lambda x: np.std(x, ddof=1)}[statistic]
     rng = np.random.default_rng(0)
-    drawn = room._counts(50, 3, rng)
+    drawn = room._counts(rng.integers(3, size=(50, 3)))
     expected = []
     for row in drawn.astype(int):
         names = np.repeat(list("abc"), row)
@@ -104,8 +104,8 @@ def test_the_interval_of_a_difference_covers_the_true_one():
 
 
 def test_a_difference_is_the_first_minus_the_second_and_counts_both():
-    found = statistics.bootstrap_difference([5, 6, 7, np.nan], [1, 2], list("aabc"), None)
-    assert (found.value, found.n, found.clusters) == (4.5, 5, 4)
+    found = statistics.bootstrap_difference([5, 6, 7, 6, 6, np.nan], [1, 2, 1, 2], list("aabcde"), None)
+    assert (found.value, found.n, found.clusters) == (4.5, 9, 8)
     assert found.low <= 4.5 <= found.high
 
 
@@ -142,6 +142,10 @@ def test_without_values_or_with_one_patient_there_is_no_interval_and_the_method_
     assert np.isnan(none.value) and "no values" in none.method and none.clusters == 0
     assert (one.value, one.clusters) == (1.5, 1) and np.isnan(one.low) and "one patient" in one.method
     assert "no values" in statistics.bootstrap_difference([], [1.0, 2]).method
+    # One of three patients is drawn three times in 1 of 27 resamples, which is more than a tail of 2.5 %.
+    three, four = statistics.bootstrap([1.0, 2, 3]), statistics.bootstrap([1.0, 2, 3, 4])
+    assert np.isnan(three.low) and "3 patients are too few" in three.method and np.isfinite(four.low)
+    assert np.isfinite(statistics.bootstrap([1.0, 2, 3], level=0.8).low)
     assert np.isnan(statistics.redraws([])).all()
 
 

@@ -28,7 +28,7 @@ class Interval:
     Parameters
     ----------
     value : of the values themselves; NaN if there are none.
-    low, high : ends of the interval; NaN if there are fewer than two clusters, as `method` says.
+    low, high : ends of the interval; NaN if there are too few clusters (under 4 for 95 %), as `method` says.
     level : confidence, 0 to 1.
     method : how it was made.
     n, clusters : values used, and patients that they come from; of two samples together.
@@ -131,19 +131,20 @@ def _draw(
         sums, sizes = np.bincount(clusters, values), np.bincount(clusters).astype(float)
 
     def block(rows: int) -> np.ndarray:
-        drawn = _counts(rows, count, rng)
+        drawn = rng.integers(count, size=(rows, count))
         if statistic == "mean":
-            return (drawn @ sums) / (drawn @ sizes)
-        return compute(values, drawn[:, clusters])
+            return sums[drawn].sum(axis=1) / (sizes[drawn].sum(axis=1) if sizes.max() > 1 else count)
+        return compute(values, _counts(drawn)[:, clusters])
 
     rows = max(1, _BLOCK // len(values))
     return np.concatenate([block(min(rows, resamples - start)) for start in range(0, resamples, rows)])
 
 
-def _counts(rows: int, count: int, rng: np.random.Generator) -> np.ndarray:
-    """How often each of `count` clusters is drawn in each of `rows` resamples of `count` clusters."""
-    drawn = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
-    return np.bincount(drawn.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
+def _counts(drawn: np.ndarray) -> np.ndarray:
+    """How often each cluster is in each row of draws (rows, clusters), as many draws as there are clusters."""
+    rows, count = drawn.shape
+    cells = drawn + count * np.arange(rows)[:, None]
+    return np.bincount(cells.ravel(), minlength=rows * count).reshape(rows, count).astype(float)
 
 
 def _interval(value: float, drawn: np.ndarray, few: int, level: float, n: int, clusters: int) -> Interval:
@@ -151,8 +152,10 @@ def _interval(value: float, drawn: np.ndarray, few: int, level: float, n: int, c
 
     if not 0 < level < 1:
         raise InputError(f"A confidence level lies between 0 and 1, not at {level!r}.")
-    if few < 2:
-        why = "none, as there are no values" if few == 0 else "none, as all values are of one patient"
+    # The chance to draw one patient again and again, which is the end of what resampling can reach.
+    if few < 2 or float(few) ** -few > (1 - level) / 2:
+        few_words = {0: "there are no values", 1: "all values are of one patient"}
+        why = f"none, as {few_words.get(few, f'{few} patients are too few for this level')}"
         return Interval(value, np.nan, np.nan, level, why, n, clusters)
     tail = norm.cdf(np.sqrt(few / (few - 1)) * t.ppf((1 - level) / 2, few - 1))
     defined = drawn[~np.isnan(drawn)]
