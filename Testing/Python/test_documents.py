@@ -290,7 +290,8 @@ def test_the_tutorial_is_five_minutes_and_shows_every_panel():
     text = TUTORIAL.prose
     assert 300 < len(text.split()) < 1100, "five minutes, read and done"
     pictures = {Path(link).name for link in TUTORIAL.links() if link.endswith(".png")}
-    assert pictures >= {f"{name}.png" for name in ("form", "dataset", "segment", "correct", "check", "doctor")}
+    panels = ("dataset", "segment", "correct", "check", "levels", "doctor")
+    assert pictures >= {f"{name}.png" for name in ("form", *panels)}
 
 
 def test_every_key_is_in_the_tutorial_and_no_other():

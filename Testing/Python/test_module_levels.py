@@ -214,10 +214,11 @@ def test_who_draws_sees_the_mask_again_and_is_told_that_the_levels_are_of_before
     drawn = reader.session.mask().array.copy()
     reader.click("findLevelsButton")
     assert reader.levels == NAMES[:-2] and reader.sees_levels() and not reader.sees_mask()
-    assert "as it is not saved, nothing was written" in reader.status
+    assert "it is not saved, so nothing was written" in reader.status
     assert len(reader.record()["elements"]) == len(NAMES), "of the mask that counts, as before"
     assert np.array_equal(reader.session.mask().array, drawn) and reader.logic.is_changed()
     reader.click("acceptButton")
+    assert "accepted since: 'Find levels' writes its levels" in reader.read("levelsStateLabel")
     reader.click("findLevelsButton")
     assert "written beside the mask that counts" in reader.status
     assert len(reader.record()["elements"]) == len(NAMES) - 2

@@ -194,3 +194,48 @@ def test_levels_of_a_sample_exam_are_shown_as_they_were_found(context, sample_da
     expected = labelling.level_volume(mask).array
     for name, place in found.items():
         assert place.any() and np.array_equal(place, expected == anatomy.level_value(name)), name
+
+
+def visible(node) -> bool:
+    return bool(node.GetDisplayNode().GetVisibility())
+
+
+def seen(case, levels) -> tuple[bool, ...]:
+    """Whether mask, levels, line and names are seen."""
+    return tuple(visible(node) for node in (case.segmentation_node, levels.segmentation, levels.line, levels.points))
+
+
+def test_the_levels_are_seen_in_the_place_of_the_mask_and_the_mask_again_when_they_go(context):
+    case, _, _, levels = shown(context)
+    scene.levels.choose(context, case, levels=True, names=True)
+    assert seen(case, levels) == (False, True, True, True)
+    scene.levels.choose(context, case, levels=True, names=False)
+    assert seen(case, levels) == (False, True, True, False)
+    scene.levels.choose(context, case, levels=False, names=True)
+    assert seen(case, levels) == (True, False, False, False)
+    scene.levels.choose(context, case, levels=True, names=True)
+    scene.levels.clear(context, case)
+    scene.levels.hide(context, case, False)
+    assert visible(case.segmentation_node)
+
+
+def test_what_was_chosen_is_seen_again_after_the_image_was_seen_alone(context):
+    case, _, _, levels = shown(context)
+    for chosen, expected in ((True, (False, True, True, False)), (False, (True, False, False, False))):
+        scene.levels.choose(context, case, levels=chosen, names=False)
+        scene.levels.hide(context, case, True)
+        assert not any(seen(case, levels))
+        scene.levels.hide(context, case, False)
+        assert seen(case, levels) == expected
+    scene.levels.choose(context, case, levels=True, names=True, hidden=True)
+    assert not any(seen(case, levels)), "chosen for later"
+
+
+def test_without_levels_or_display_nodes_the_mask_is_hidden_and_shown(context):
+    case, _ = loaded(context, volume.from_array(np.full(SHAPE, 300, np.int16), PSR))
+    scene.levels.hide(context, case, True)
+    assert not visible(case.segmentation_node)
+    scene.levels.choose(context, case, levels=True, names=True)
+    assert visible(case.segmentation_node), "there are no levels to show in its place"
+    context.scene.RemoveNode(case.segmentation_node.GetDisplayNode())
+    scene.levels.hide(context, case, True)

@@ -29,6 +29,9 @@ class LevelTables:
         self.model = qt.QStandardItemModel()
         self.model.setHorizontalHeaderLabels([_("Measurement"), _("Value (95 %)"), _("Remark")])
         self.view.setModel(self.model)
+        # Texts of the last column need more lines when it gets narrower, as by a scroll bar.
+        for view in (self.table, self.view):
+            view.horizontalHeader().sectionResized.connect(view.resizeRowsToContents)
 
     def fill(self, found):
         """Show a :class:`CSpineSegLib.workplace.levels.Found`, or None. The same body or disc stays chosen."""
@@ -81,9 +84,10 @@ class LevelTables:
         for number, one in enumerate(rows):
             name = _("{title}, {part}").format(title=one.title, part=one.of) if one.of else one.title
             remark = _("not measured: {reason}").format(reason=one.reason) if one.reason else one.remark
+            explanation = "\n".join(filter(None, (one.meaning, remark)))
             value = f"{one.value} {one.unit}".strip()
             for column, text in enumerate((name, value if one.value else "", remark)):
-                write(self.model, number, column, text, RIGHT if column == 1 else LEFT, one.meaning)
+                write(self.model, number, column, text, RIGHT if column == 1 else LEFT, explanation)
         fit(self.view, 2)
 
 

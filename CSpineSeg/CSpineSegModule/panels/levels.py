@@ -25,7 +25,7 @@ class LevelsPanel(Panel, VTKObservationMixin):
     def setup(self):
         VTKObservationMixin.__init__(self)
         self.finding = self.found = self.pointing = None
-        self.busy = self.cancelled = self.outdated = False
+        self.busy = self.cancelled = self.outdated = self.accepted = False
         self.calmTimer = self.makeTimer(CALM, self.onCalm)
         # What follows a click is done once Slicer's views are through with it.
         self.pointTimer = self.makeTimer(0, self.onPointed)
@@ -72,6 +72,10 @@ class LevelsPanel(Panel, VTKObservationMixin):
         self.leave()
         self.show()
 
+    def saved(self, revision):
+        self.accepted = revision is not None and revision.status == "accepted"
+        self.tell()
+
     def exit(self):
         # The mouse is another module's now.
         self.stopPointing()
@@ -93,7 +97,7 @@ class LevelsPanel(Panel, VTKObservationMixin):
             if self.workplace.session is session:
                 scene.levels.hide(session.context, session.case, self.isHidden())
         self.finding = self.found = None
-        self.outdated = False
+        self.outdated = self.accepted = False
 
     def update(self):
         is_open, is_found = self.finding is not None, self.found is not None
@@ -108,7 +112,8 @@ class LevelsPanel(Panel, VTKObservationMixin):
         ui.pointButton.enabled = ready
         ui.pointButton.text = _("Click on it...") if self.pointing is None else _("Cancel")
         ui.rowButton.enabled = ready and self.row() is not None and self.pointing is None
-        ui.forgetLevelButton.enabled = ready and is_found and self.found.anchor is not None
+        given = is_found and (self.found.anchor or self.found.forsaken) is not None
+        ui.forgetLevelButton.enabled = ready and given
         ui.measuresCombo.enabled = is_found
 
     # Finding
@@ -147,7 +152,7 @@ class LevelsPanel(Panel, VTKObservationMixin):
             return
         session = finding.session
         scene.show_levels(session.context, session.case, found.labelling, found.mask)
-        self.found, self.outdated = found, False
+        self.found, self.outdated, self.accepted = found, False, False
         self.ui.levelsCheck.checked = True
         self.show()
         self.arrange()
@@ -271,7 +276,7 @@ class LevelsPanel(Panel, VTKObservationMixin):
         if self.outdated:
             return [_("The mask was changed since. 'Find levels' names what is drawn now.")]
         found = self.found
-        sentences = [found.reason, describe_state(found)]
+        sentences = [found.reason, self.describeState()]
         if found.forsaken is not None:
             text = _("{level}, which was given before, was not used: the mask has nothing there any more.")
             sentences.append(text.format(level=found.forsaken[0]))
@@ -280,18 +285,22 @@ class LevelsPanel(Panel, VTKObservationMixin):
             sentences.append(text.format(count=found.specks))
         return [*sentences, *found.content["warnings"]]
 
-
-def describe_state(found):
-    """Of which mask the levels are, and whether they are written."""
-    if found.state == levels.FAILED:
-        return _("Nothing was written: {reason}").format(reason=found.problem)
-    return {
-        levels.WRITTEN: _("They are written beside the mask that counts."),
-        levels.READY: _("They are as they were written before."),
-        levels.CHANGED: _("They are of the mask as it is drawn now; as it is not saved, nothing was written."),
-        levels.BLIND: _("They are of your own reading; nothing was written."),
-        levels.OTHER: _("They are of the mask on the screen, which is not the one that counts: nothing was written."),
-    }[found.state]
+    def describeState(self):
+        """Of which mask the levels are, and whether they are written."""
+        state = self.found.state
+        if state == levels.FAILED:
+            return _("Nothing was written: {reason}").format(reason=self.found.problem)
+        if self.accepted and state in (levels.CHANGED, levels.OTHER):
+            return _("The mask was accepted since: 'Find levels' writes its levels beside it.")
+        return {
+            levels.WRITTEN: _("The levels are written beside the mask that counts."),
+            levels.READY: _("The levels are as they were written before."),
+            levels.CHANGED: _("The levels are of the mask as drawn now; it is not saved, so nothing was written."),
+            levels.BLIND: _("The levels are of your own reading; nothing was written."),
+            levels.OTHER: _(
+                "They are of the mask on the screen, which is not the one that counts; nothing was written."
+            ),
+        }[state]
 
 
 PANEL = LevelsPanel
