@@ -4,6 +4,7 @@
     python Testing/Benchmarks/measuring_bench.py --people 30 --write   and puts them into Docs/measurements.md
     python Testing/Benchmarks/measuring_bench.py --people 0 --write    puts only the definitions there
     python Testing/Benchmarks/measuring_bench.py --rows rows.json --write    from rows kept by --output
+    python Testing/Benchmarks/measuring_bench.py --predicted --people 15     masks of the packaged model
 
 Each person lies on a random geometry such as the dataset's exams have. A mask is measured as it was cut from the
 phantom, and once more with its borders moved as a hand would move them, by half a pixel (one standard deviation).
@@ -26,16 +27,18 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from CSpineSegLib import phantom  # noqa: E402
+from CSpineSegLib import jobs, model, phantom, volume  # noqa: E402
 from CSpineSegLib.phantom.shape import VERTEBRAE  # noqa: E402
+from CSpineSegLib.spine import levels as finding  # noqa: E402
 from CSpineSegLib.spine import measuring, measuring_trials  # noqa: E402
+from CSpineSegLib.spine.labelling import Labelling  # noqa: E402
 from CSpineSegLib.spine.measuring_truth import Truth  # noqa: E402
 
 DOCUMENT = ROOT / "Docs" / "measurements.md"
 FIRST = 70_000
 # C2 to T1: what every exam of the dataset shows whole.
 LAST = 7
-EXACT, DRAWN = "as cut", "as drawn"
+EXACT, DRAWN, PREDICTED = "as cut", "as drawn", "as predicted"
 DISCS = {f"{upper}-{lower}" for upper, lower in pairwise(VERTEBRAE)}
 
 
@@ -43,29 +46,58 @@ def person(seed: int, beyond: bool) -> Iterator[dict[str, Any]]:
     """Rows of one person: a measurement beside its truth."""
     rng = np.random.default_rng([seed, 77])
     grid = phantom.random_grid(rng)
-    truth = Truth(phantom.Anatomy(seed, beyond=beyond))
-    rows = [*truth.structures(LAST), *truth.whole()]
-    known = {(row.key, row.of): (row.value, row.category) for row in rows if row.value is not None}
-    sizes = truth.volumes(len(VERTEBRAE) - 1)
-    for name in truth.names(LAST):
-        known["disc_volume" if name in DISCS else "body_volume", name] = (sizes[name][0], "")
+    truth, known, sizes = true_values(seed, beyond)
     _, levels = phantom.truth(seed, grid, beyond=beyond)
     labelling, mask = measuring_trials.labelling_of(levels, grid, truth.fused)
     boundary = measuring.BOUNDARY * float(np.sort(grid.spacing)[1])
     drawn = measuring_trials.redrawn(labelling.instances_volume, grid, boundary, rng)
     again = measuring_trials.labelling_from(drawn, labelling.elements, grid)
     for arm, (found, image) in ((EXACT, (labelling, mask)), (DRAWN, again)):
-        began = time.perf_counter()
-        measured = measuring.measure(found, image)
-        spent = time.perf_counter() - began
-        for row in measured.rows:
-            right = coronal(truth, sizes, row) if row.key == "coronal_angle" else known.get((row.key, row.of))
-            if right is not None:
-                yield {
-                    "seed": seed, "arm": arm, "key": row.key, "of": row.of, "truth": right[0], "value": row.value,
-                    "sigma": row.sigma, "category": row.category, "right": right[1], "reason": row.reason,
-                    "seconds": spent, "step": measured.step, "pixel": measured.pixel,
-                }  # fmt: skip
+        yield from beside(seed, arm, found, image, truth, known, sizes)
+
+
+def predicted(seed: int, beyond: bool, bundle: model.Bundle) -> Iterator[dict[str, Any]]:
+    """The same of the mask that a model predicts for a T2 scan of the person, its levels counted from a click in C5."""
+    grid = phantom.random_grid(np.random.default_rng([seed, 77]))
+    truth, known, sizes = true_values(seed, beyond)
+    scan = volume.from_array(phantom.make(seed, grid, beyond=beyond).image, grid.affine)
+    mask = model.predict(bundle, scan, "cpu", anyway=True, quality=False).mask
+    labelling = finding.label(mask, anchor=("C5", truth.plane_of(VERTEBRAE.index("C5")).centre))
+    yield from beside(seed, PREDICTED, labelling, mask, truth, known, sizes)
+
+
+def true_values(seed: int, beyond: bool) -> tuple[Truth, dict[tuple[str, str], tuple[float, str]], dict[str, Any]]:
+    """A person, the true value and category of each measurement by key and structure, and the true volumes."""
+    truth = Truth(phantom.Anatomy(seed, beyond=beyond))
+    rows = [*truth.structures(LAST), *truth.whole()]
+    known = {(row.key, row.of): (row.value, row.category) for row in rows if row.value is not None}
+    sizes = truth.volumes(len(VERTEBRAE) - 1)
+    for name in truth.names(LAST):
+        known["disc_volume" if name in DISCS else "body_volume", name] = (sizes[name][0], "")
+    return truth, known, sizes
+
+
+def beside(
+    seed: int,
+    arm: str,
+    labelling: Labelling,
+    mask: volume.Volume,
+    truth: Truth,
+    known: dict[tuple[str, str], tuple[float, str]],
+    sizes: dict[str, Any],
+) -> Iterator[dict[str, Any]]:
+    """Each measurement of a mask whose truth is known."""
+    began = time.perf_counter()
+    measured = measuring.measure(labelling, mask)
+    spent = time.perf_counter() - began
+    for row in measured.rows:
+        right = coronal(truth, sizes, row) if row.key == "coronal_angle" else known.get((row.key, row.of))
+        if right is not None:
+            yield {
+                "seed": seed, "arm": arm, "key": row.key, "of": row.of, "truth": right[0], "value": row.value,
+                "sigma": row.sigma, "category": row.category, "right": right[1], "reason": row.reason,
+                "seconds": spent, "step": measured.step, "pixel": measured.pixel,
+            }  # fmt: skip
 
 
 def coronal(truth: Truth, sizes: dict[str, Any], row: measuring.Measurement) -> tuple[float | None, str] | None:
@@ -109,7 +141,7 @@ def table(rows: list[dict[str, Any]]) -> str:
     for row in rows:
         groups[row["key"], row["arm"]].append(row)
     for one in measuring.DEFINITIONS:
-        for arm in (EXACT, DRAWN):
+        for arm in (EXACT, DRAWN, PREDICTED):
             if not any(row["value"] is not None for row in groups[one.key, arm]):
                 continue
             found = summary(groups[one.key, arm])
@@ -128,7 +160,9 @@ def table(rows: list[dict[str, Any]]) -> str:
 def kinds(rows: list[dict[str, Any]]) -> str:
     """How often the type of the curve and the verdict on scoliosis are right."""
     lines = []
-    for arm in (EXACT, DRAWN):
+    for arm in (EXACT, DRAWN, PREDICTED):
+        if not any(row["arm"] == arm for row in rows):
+            continue
         curves = [r for r in rows if r["key"] == "lordosis_type" and r["value"] is not None and r["arm"] == arm]
         bent = [r for r in rows if r["key"] == "coronal_angle" and r["value"] is not None and r["arm"] == arm]
         right = sum(row["category"] == row["right"] for row in curves)
@@ -165,13 +199,15 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=20)
     parser.add_argument("--first", type=int, default=FIRST)
     parser.add_argument("--beyond", action="store_true", help="people outside the usual ranges")
+    parser.add_argument("--predicted", action="store_true", help="masks of the packaged model instead")
     parser.add_argument("--output", type=Path, help="all rows as JSON, after each person")
     parser.add_argument("--write", action="store_true", help="put the tables into Docs/measurements.md")
     parser.add_argument("--rows", type=Path, help="rows of an earlier run, instead of measuring anew")
     options = parser.parse_args()
     rows = json.loads(options.rows.read_text(encoding="utf-8")) if options.rows else []
+    bundle = model.load(jobs.DEFAULT_MODEL) if options.predicted else None
     for seed in range(options.first, options.first + (0 if options.rows else options.people)):
-        rows.extend(person(seed, options.beyond))
+        rows.extend(predicted(seed, options.beyond, bundle) if bundle else person(seed, options.beyond))
         print(f"{seed - options.first + 1} of {options.people}", end="\r", file=sys.stderr, flush=True)
         if options.output:
             options.output.write_text(json.dumps(rows), encoding="utf-8")
@@ -182,7 +218,7 @@ def main() -> None:
         text = f"{people} people, seeds from {min(row['seed'] for row in rows)}.\n\n{table(rows)}\n\n{kinds(rows)}"
         print(text)
         if options.write:
-            put("figures", text)
+            put("predicted" if any(row["arm"] == PREDICTED for row in rows) else "figures", text)
 
 
 if __name__ == "__main__":
