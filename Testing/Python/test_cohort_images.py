@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
 from nnunet_export_cases import affine
 
@@ -218,3 +219,19 @@ def test_robust_z_needs_ten_values_and_a_spread():
 def test_it_can_be_cancelled(root):
     with pytest.raises(Cancelled):
         analysis.cohort(Dataset.open(root), progress=Progress(cancelled=lambda: True))
+
+
+@pytest.mark.parametrize(("z", "count"), [(3.4, 0), (3.6, 1), (-3.6, 1)])
+def test_a_volume_is_an_outlier_beyond_a_robust_z_of_three_and_a_half(z, count):
+    # Logarithms 0 ... 20 have median 10 and MAD 5; one more at the far end leaves both nearly as they are.
+    logs = np.r_[np.arange(101.0) / 5, 10 + z * 1.4826 * 5]
+    frame = pandas.DataFrame({"bodies_mm3": np.exp(logs), "discs_mm3": np.ones(len(logs))})
+    assert abs(outliers.robust_z(logs)[-1] - z) < 0.1
+    assert [(at, what) for at, what, *_ in outliers._volumes(frame)] == [(101, "bodies, mm3")] * count
+
+
+@pytest.mark.parametrize(("components", "count"), [(15, 0), (16, 1)])
+def test_fifteen_components_are_no_outlier_and_sixteen_are(components, count):
+    columns = {f"{key}_{what}": [8.0, 8.0] for key in ("bodies", "discs") for what in ("components", "specks")}
+    frame = pandas.DataFrame(columns | {"bodies_components": [8.0, float(components)], "bodies_specks": [0.0, 0.0]})
+    assert len(list(outliers._components(frame))) == count
