@@ -20,8 +20,6 @@ Item = TypeVar("Item")
 # Sums over many numbers depend in the last digit on how many threads share them, and so would files.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _POLL_SECONDS = 0.3
-# Waiting in each process's queue; few, so that a cancelled job ends soon.
-_AHEAD = 2
 
 
 def each(
@@ -65,7 +63,8 @@ def _pooled(
     pool = _pool(jobs)
     try:
         while left or waiting:
-            while left and len(waiting) < jobs * _AHEAD:
+            # No more than are worked on, so that a cancelled job ends soon and few are lost with a process.
+            while left and len(waiting) < jobs:
                 item = left.pop()
                 under_way.append(item)
                 waiting[pool.submit(work, item)] = item

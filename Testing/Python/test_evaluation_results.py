@@ -17,6 +17,8 @@ ROWS = [
     ("a", "discs", "class", "hd95_mm", None, "the candidate is empty"),
     ("b", "bodies", "class", "dice", 1.0, ""),
     ("b", "C5+C6", "level", "dice", 1e-17, "fused in\treference"),
+    # What the prediction calls so, elsewhere.
+    ("b", "C5+C6", "level", "dice", 0.0, "extra within a block"),
 ]
 
 
