@@ -142,7 +142,7 @@ class _Lattice:
         self.counts = min(2 * count + MOST + 1, sizes.COUNT + 6)
         self.usual = _usual_depth(evidence.depth)
         self.expected = self.usual / np.array([sizes.DEPTH[u : u + 6].mean() for u in range(STARTS)])
-        self.real, self.passed = _reality(evidence.sheets)
+        self.real, self.passed = _reality(evidence)
         self.weights: dict[tuple[int, int, int], np.ndarray] = {}
         for upper in range(-1, count):
             for lower in range(upper + 1, min(upper + PASSED + 1, count) + 1):
@@ -314,8 +314,9 @@ def _usual_depth(depth: np.ndarray) -> float:
     return float(np.median(known)) if len(known) else float(sizes.DEPTH[:6].mean())
 
 
-def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
+def _reality(evidence: Evidence) -> tuple[np.ndarray, np.ndarray]:
     """Scores (K,) of calling each candidate a disc, and of calling it a remnant or an error, by its volume."""
+    sheets = evidence.sheets
     # A gap between bodies is a disc without a label; the wider, the less it is anything else.
     real = np.full(len(sheets), -_JOINED)
     passed = -np.clip([1.0 + sheet.gap for sheet in sheets], 1.0, 12.0)
@@ -327,7 +328,11 @@ def _reality(sheets: list[Sheet]) -> tuple[np.ndarray, np.ndarray]:
     real[labelled] = -np.clip(0.3 / np.maximum(share, 1e-3) - 0.75, 0.0, 8.0)
     passed[labelled] = -np.clip(16.0 * share, 0.5, 12.0)
     # At either end of the mask a disc may be cut, and is what it is if that is where the field of view ends. If not, it
-    # is a dens that was called disc more often than another is passed over.
-    for k in {0, len(sheets) - 1} & set(labelled.tolist()):
-        real[k], passed[k] = (0.0, min(passed[k], -4.0)) if sheets[k].cut else (real[k] / 2, passed[k] / 2)
+    # is a dens that was called disc more often than another is passed over, unless a whole body lies beyond it.
+    usual = np.median(evidence.volume[1:-1]) if len(sheets) > 1 else np.inf
+    for k, beyond in ((0, evidence.volume[0]), (len(sheets) - 1, evidence.volume[-1])):
+        if k in labelled and sheets[k].cut:
+            real[k], passed[k] = 0.0, min(passed[k], -4.0)
+        elif k in labelled:
+            real[k], passed[k] = real[k] / 2, passed[k] / (2 if beyond < 0.5 * usual else 1)
     return real, passed

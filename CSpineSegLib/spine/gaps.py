@@ -17,6 +17,8 @@ from .sheets import STIFF, Sheet, connected, near
 
 # mm between two bodies, and between a body and a disc, from which a vertebra can be missing: a child's, with discs.
 _BETWEEN_BODIES, _BESIDE_DISC = 12.0, 9.0
+# A gap is as wide as where it is narrowest, but for so many columns: a dens stands far out over the rest of C2.
+_NEAREST = 0.1
 # mm from a body's end plate to the middle of the disc beside it.
 _HALF_DISC = 2.5
 
@@ -55,7 +57,7 @@ def _between(frame: Frame, upper: np.ndarray, lower: np.ndarray) -> list[Sheet]:
         return []
     ends = np.array([(above[key], below[key]) for key in shared])
     places = np.array(shared) * _column(frame)
-    gap = float(np.median(ends[:, 1] - ends[:, 0])) - frame.row
+    gap = float(np.quantile(ends[:, 1] - ends[:, 0], _NEAREST)) - frame.row
     if gap < _BETWEEN_BODIES:
         return [_fitted(places, ends.mean(axis=1), max(gap, 0.0))]
     return [
@@ -70,7 +72,7 @@ def _beside(frame: Frame, sheet: Sheet, body: np.ndarray, upper: bool) -> list[S
     surface = _surface(frame, body, sign)
     places = np.array(list(surface)) * _column(frame)
     ends = np.array(list(surface.values()))
-    gap = float(np.median(sign * (sheet.along(*places.T) - ends))) - (sheet.thickness + frame.row) / 2
+    gap = float(np.quantile(sign * (sheet.along(*places.T) - ends), _NEAREST)) - (sheet.thickness + frame.row) / 2
     if gap < _BESIDE_DISC:
         return []
     return [_fitted(places, ends + sign * (frame.row / 2 + _HALF_DISC), gap)]

@@ -66,7 +66,7 @@ def label(mask: Volume, *, anchor: tuple[str, Sequence[float]] | None = None) ->
         reason=reason,
         confidence=confidence,
         line_mm=frame.line_points(),
-        alternatives=naming.alternatives(reading, elements, first),
+        alternatives=naming.alternatives(reading, first, anchor is not None),
     )
 
 

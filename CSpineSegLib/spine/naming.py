@@ -152,13 +152,14 @@ def names_of(element: Element, first: int) -> tuple[str, ...]:
     return tuple(sizes.NAMES[k] for k in range(index, min(index + element.spans, sizes.LAST_NAMED + 1)))
 
 
-def alternatives(reading: Reading, found: Sequence[Element], first: int | None) -> tuple[tuple[str, float], ...]:
-    """What else the mask might be, and by how many log odds less likely it is (negative)."""
+def alternatives(reading: Reading, first: int | None, anchored: bool) -> tuple[tuple[str, float], ...]:
+    """What else the mask might be, and by how many log odds less likely it is (negative); what an anchor says is not
+    in question."""
     told = []
     best = int(reading.firsts.argmax())
     with np.errstate(divide="ignore"):
         behind = np.log(reading.firsts) - np.log(reading.firsts[best])
-    for k, odds in enumerate(behind):
+    for k, odds in enumerate(behind if not anchored else ()):
         if k != best or first is None:
             told.append((f"the first vertebra is {sizes.NAMES[k]}", float(odds)))
     for (step, spans), behind_best in reading.others.items():

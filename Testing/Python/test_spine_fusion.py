@@ -88,6 +88,14 @@ def test_a_crumb_of_disc_above_the_first_body_is_no_disc_unless_the_image_ends_t
     assert first_disc(cut=False) == 1 and first_disc(cut=True) == 0
 
 
+def test_a_first_disc_with_a_whole_body_above_it_is_no_dens():
+    def passed(above: float) -> float:
+        found = evidence()
+        return fusion._reality(replace(found, volume=np.array([above, *found.volume[1:]])))[1][0]
+
+    assert passed(2500.0) == -12.0 and passed(300.0) == -6.0
+
+
 def test_first_levels_are_probabilities_and_the_dens_decides():
     tall, flat = fusion.read(evidence(peak=9.0)), fusion.read(evidence(peak=0.0))
     assert tall.firsts.sum() == pytest.approx(1.0) and flat.firsts.sum() == pytest.approx(1.0)

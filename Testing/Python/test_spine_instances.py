@@ -210,6 +210,18 @@ def test_a_dens_that_is_called_disc_is_still_a_dens(drawn):
     assert [speck.label for speck in found.specks] == [DISC]
 
 
+def test_below_a_tip_of_the_dens_that_is_called_disc_no_vertebra_is_missing():
+    long = spine("C2", "T1", dens=16.0)
+    top = np.flatnonzero(long.voxels("C2").any(axis=(0, 2)))[-5]
+
+    def paint(array):
+        part = array[:, top:]
+        part[part > 0] = DISC
+
+    found = label(changed(long, paint))
+    assert found.absolute and named(found) == long.names
+
+
 def test_discs_that_hang_together_behind_a_body_are_parted(drawn):
     a, b, c = at(drawn, "C5")
 

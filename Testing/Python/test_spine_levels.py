@@ -120,6 +120,12 @@ def test_an_anchor_in_a_block_means_the_vertebra_at_that_height():
     assert named(label(drawn.mask, anchor=("C6", lower)))[-5:] == expected
 
 
+def test_what_an_anchor_says_is_not_told_as_doubtful(headless):
+    assert any("first vertebra is" in what for what, _ in label(headless.mask).alternatives)
+    found = label(headless.mask, anchor=("C5", headless.centre("C5")))
+    assert not any("first vertebra is" in what for what, _ in found.alternatives)
+
+
 def test_an_anchor_overrules_what_the_mask_suggests(whole):
     assert named(label(whole.mask, anchor=("C4", whole.centre("C3"))))[0] == "C3"
 
