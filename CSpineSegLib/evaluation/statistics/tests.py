@@ -174,7 +174,8 @@ def paired(a: Any, b: Any) -> Test:
     if len(a) != len(b):
         raise InputError(f"There are {len(a)} and {len(b)} values; pairs need the same cases in the same order.")
     complete = ~(np.isnan(a) | np.isnan(b))
-    differences = (a - b)[complete]
+    # Differences of printed scores tie in arithmetic and not in binary; ranks must see them as equal.
+    differences = np.round((a - b)[complete], 12)
     name, effect_name, n = "Wilcoxon signed-rank", "matched rank-biserial", (len(differences),)
     notes = [missing_note(len(a) - len(differences), "pair")]
     if not len(differences):
@@ -186,8 +187,7 @@ def paired(a: Any, b: Any) -> Test:
         return Test(name, 0.0, 1.0, 0.0, effect_name, n, sentence(notes))
     equal = len(differences) - len(there)
     notes.append(f"{equal} without a difference left out" if equal else "")
-    # Differences of printed scores tie in arithmetic and not in binary; ranks must see them as equal.
-    ranks = rankdata(np.round(np.abs(there), 12))
+    ranks = rankdata(np.abs(there))
     positive = float(ranks[there > 0].sum())
     if len(there) <= EXACT_PAIRS:
         p = exact.signed_rank_p(ranks, positive)
