@@ -1,6 +1,6 @@
 """Labels phantoms with known levels, by this library and by the method of the dataset's authors, and counts.
 
-    OMP_NUM_THREADS=1 python Testing/Benchmarks/levels_bench.py --count 60 --jobs 2 --document Docs/levels.md
+    python Testing/Benchmarks/levels_bench.py --start 300 --whole 60 --jobs 2 --document Docs/levels.md
 
 `--document` renews the table between the two marks of a document, `--failures` lists what failed, a line each:
 `kind number: faults (what was done to the mask)`. A trial is drawn again by `trials.make(kind, number)`. With `--keep`
@@ -175,7 +175,7 @@ def renew(document: Path, text: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20, help="trials of each kind (default: %(default)s)")
+    parser.add_argument("--count", type=int, default=25, help="trials of each kind (default: %(default)s)")
     parser.add_argument("--start", type=int, default=0, help="number of the first (default: %(default)s)")
     parser.add_argument("--whole", type=int, help="trials of the kind 'whole', if more than of the others")
     parser.add_argument("--kinds", nargs="+", default=list(trials.KINDS), choices=list(trials.KINDS))
@@ -190,7 +190,9 @@ def main() -> None:
     more = range(options.start + options.count, options.start + (options.whole or 0))
     parts += [(more[at : at + 5], ["whole"], options.keep) for at in range(0, len(more), 5)]
     rows = [row for found in spread(tried, parts, options.jobs, "parts") for row in found]
-    text = table(rows, options.kinds)
+    last = options.start + options.count - 1
+    further = f', of "whole" {options.start} to {more[-1]}' if len(more) else ""
+    text = f"Trials {options.start} to {last} of each kind{further}.\n\n{table(rows, options.kinds)}"
     print(text)
     if options.document:
         renew(options.document, text)

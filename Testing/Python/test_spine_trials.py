@@ -232,7 +232,7 @@ def test_the_benchmark_renews_the_table_of_a_document_and_lists_what_failed(tmp_
     for _ in range(2):  # the second time from what the first has kept
         subprocess.run([sys.executable, str(BENCH), *words], check=True, stdout=subprocess.DEVNULL)
         text = document.read_text(encoding="utf-8")
-        assert text.startswith("before\n<!-- trials -->\n| masks |") and text.endswith(
+        assert text.startswith("before\n<!-- trials -->\nTrials 0 to 0 of each kind.\n\n| masks |") and text.endswith(
             "<!-- end of trials -->\nafter\n"
         )
         assert "| four vertebrae | " in text and "old" not in text
