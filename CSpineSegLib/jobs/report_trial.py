@@ -175,10 +175,11 @@ def _exam(task: _Task) -> None:
     volume.write(volume.from_array(masks.scan(truth, rng), affine), extracted / folders.IMAGES / name.image_name)
     written = {
         extracted / folders.MASKS: truth if plan.gold else network,
-        root / "processed" / NETWORK: network,
         root / "processed" / "predicted" / MODELS[0]: twin,
         root / "processed" / "predicted" / MODELS[1]: other,
     }
+    if plan.gold:
+        written[root / "processed" / NETWORK] = network
     for folder, array in written.items():
         digest = volume.write(volume.from_array(array, affine), folder / name.mask_name, allowed=(0, 1, 2))
         if folder.parent.name == "predicted":

@@ -126,7 +126,7 @@ class Opened:
         """Run the browser on a page; its standard error stream holds what the console logged."""
         command = [*self._command, "--enable-logging=stderr", "--hide-scrollbars", f"--window-size={size[0]},{size[1]}"]
         return subprocess.run(
-            [*command, *words, page.as_uri()], capture_output=True, text=True, timeout=120, check=True
+            [*command, *words, page.as_uri()], capture_output=True, text=True, timeout=300, check=True
         )
 
 
