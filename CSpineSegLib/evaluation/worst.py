@@ -26,7 +26,8 @@ def table(results: Results) -> pandas.DataFrame:
     """One row per exam that was compared, the worst first: by the lower Dice of bodies and discs, then by name.
 
     Columns: exam, lowest_dice, `dice_<structure>` and `hd95_mm_<structure>`, level_shift_rate, missing_parts,
-    extra_parts and fused_parts, one of truth values per category of `CATEGORIES`, and `categories`, their names in one text.
+    extra_parts and fused_parts, one of truth values per category of `CATEGORIES`, and `categories`, their names in one
+    text.
     """
     import pandas
 
