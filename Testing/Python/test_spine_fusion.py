@@ -144,7 +144,8 @@ def test_a_gap_between_bodies_is_a_disc_without_label_if_heights_agree():
 
 def test_counts_are_sure_above_a_disc_that_may_be_none():
     found = evidence()
-    crumb = sheet(found.sheets[-1].place + 15.0, volume=350.0)
+    # Between the volumes of a speck and of a disc.
+    crumb = sheet(found.sheets[-1].place + 15.0, volume=200.0)
     lower = [replace(found.lower[0], height=5.0, room=0.0, volume=200.0), *found.lower[:3]]
     more = replace(found, sheets=[*found.sheets, crumb], volume=np.full(9, 2500.0), depth=np.full(9, 15.0), lower=lower)
     reading = fusion.read(more)
