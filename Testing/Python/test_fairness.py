@@ -9,7 +9,7 @@ from scipy import stats
 
 from CSpineSegLib.errors import InputError
 from CSpineSegLib.evaluation import statistics
-from CSpineSegLib.evaluation.fairness import audit, groups, rates, units
+from CSpineSegLib.evaluation.fairness import adjusted, audit, groups, rates, units
 from CSpineSegLib.evaluation.fairness.auditing import of_scores
 from CSpineSegLib.evaluation.fairness.differences import ranked
 from CSpineSegLib.evaluation.fairness.scores import SUCCESSES
@@ -157,6 +157,22 @@ def test_a_model_with_the_size_of_the_structure_tells_size_from_sex():
     assert found["alone"] == pytest.approx(0.15 * 4 / 14, abs=0.015) and found["alone_p"] < 1e-6
     # The truth is 0: inside the 95 % interval of this seed, which is narrow enough to say something.
     assert found["low"] < 0 < found["high"] and found["high"] - found["low"] < 0.03
+
+
+def test_a_mixture_of_small_groups_is_held_in_the_model_and_not_tested():
+    rng = np.random.default_rng(8)
+    exams = people({"White": 60, "Black or African American": 50, "Asian": 8}, "race")
+    exams["sex"] = rng.choice(["F", "M"], 118)
+    exams["discs_mm3"] = rng.uniform(10_000, 14_000, 118)
+    # The eight are far from the rest, which says nothing about any group of people.
+    dice = 0.9 + rng.normal(0, 0.02, 118) - 0.1 * np.repeat([0, 1], [110, 8])
+    section = quick(of_dice(exams, dice), "race")
+    found = row(table(section, "adjusted"),
+                structure="discs", measure="dice", term=f"race: {adjusted.OTHERS} against White")  # fmt: skip
+    assert found["estimate"] == pytest.approx(-0.1, abs=0.03)
+    assert np.isnan(found["p"]) and np.isnan(found["alone_p"]) and not found["significant"]
+    assert "not tested" in found["note"]
+    assert not any(adjusted.OTHERS in sentence for sentence in section.sentences)
 
 
 def test_what_a_group_could_have_shown_is_found_with_a_power_of_80_percent(two):

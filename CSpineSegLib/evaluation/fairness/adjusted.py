@@ -29,7 +29,9 @@ _ALWAYS = ("sex", "manufacturer", "field")
 def models(scores: Scores, by: Sequence[Column]) -> tuple[list[dict[str, Any]], list[str]]:
     """A row per structure, outcome and term, and sentences about what could not be modelled.
 
-    `estimate` is the term's effect with all others held, `alone` that without the others.
+    `estimate` is the term's effect with all others held, `alone` that without the others. The mixture of small and
+    unknown groups is held in the model and its estimate told, but not tested (p is NaN): it is no group, and errors
+    clustered by a handful of patients are too small.
     """
     rows: list[dict[str, Any]] = []
     frame, said = design(scores, by)
@@ -41,10 +43,17 @@ def models(scores: Scores, by: Sequence[Column]) -> tuple[list[dict[str, Any]], 
         for outcome in OUTCOMES:
             data = frame.assign(outcome=scores.values[structure, outcome])
             fitted, problem = _fit(data, terms)
-            rows += [{"structure": structure, "measure": outcome} | row for row in fitted]
+            rows += [{"structure": structure, "measure": outcome} | _tested(row) for row in fitted]
             if problem:
                 said.append(f"Adjusted model of {structure}, {outcome}: {problem}")
     return rows, said
+
+
+def _tested(row: dict[str, Any]) -> dict[str, Any]:
+    if OTHERS not in row["term"]:
+        return row
+    note = "held in the model, not tested: small and unknown groups together"
+    return row | {"p": np.nan, "alone_p": np.nan, "note": "; ".join(filter(None, (row["note"], note)))}
 
 
 def design(scores: Scores, by: Sequence[Column]) -> tuple[pandas.DataFrame, list[str]]:

@@ -114,7 +114,7 @@ def left(models: Any) -> Iterable[str]:
     """What is left of differences between groups after adjustment."""
     if not len(models):
         return
-    grouped = models[models["term"].str.contains(": ", regex=False)]
+    grouped = models[models["term"].str.contains(": ", regex=False) & models["p"].notna()]
     hits = grouped[grouped["significant"]]
     text = (
         f"With age, sex, volume of the structure and scanner taken into account, {len(hits)} of {len(grouped)} "
