@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...dataset import tables
 from ...errors import InputError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ UNKNOWN = "not known"
 # Groups of fewer patients are described and not tested: a rate of 80 % in 30 has an interval of 30 points.
 LEAST = 30
 _OLDEST = 89
-_AGES = ("<40", "40-60", ">60")
 _BLANK = {"", "na", "n/a", "nan", "<na>", "none", "null", "not reported", "unknown", "not known", "not specified"}
 _SEX = {"f": "F", "female": "F", "m": "M", "male": "M"}
 # How the makers write themselves begins with these words.
@@ -134,7 +134,7 @@ def group(exams: pandas.DataFrame, column: Column) -> Grouping:
     counts = exams["patient"].groupby(found).nunique()
     known = [name for name in counts.index if name != UNKNOWN]
     if key == "age":
-        ordered = [name for name in _AGES if name in known]
+        ordered = [name for name in tables.AGE_GROUPS if name in known]
     elif key == "field":
         ordered = sorted(known, key=lambda name: float(name.split()[0]))
     else:
@@ -149,9 +149,7 @@ def age_group(age: Any, over_89: Any = None) -> str:
     ('<40', '40-60', '40-60', '>60', '>60', '>60')
     """
     years = years_of(age, over_89)
-    if math.isnan(years):
-        return UNKNOWN
-    return _AGES[0] if years < 40 else _AGES[1] if years <= 60 else _AGES[2]
+    return tables.age_group(None if math.isnan(years) else years, False) or UNKNOWN
 
 
 def years_of(age: Any, over_89: Any = None) -> float:
