@@ -22,7 +22,7 @@ from typing import Any
 from ..errors import InputError
 from .exam import Exam
 from .gold import SOURCES, UNKNOWN
-from .tables import age_group
+from .tables import age_group, is_blank
 
 SEED = 108
 TRAIN, VAL, TEST = "train", "val", "test"
@@ -203,7 +203,8 @@ def _balanced(
     """As many patients of each known value as of the rarest, spread over the strata."""
     at = list(columns).index(balance)
     counts = Counter(one.values[at] for one in people)
-    unknown = counts.pop(NOBODY_KNOWS, 0)
+    # The tables' "Not Reported" is no value that anybody could be balanced by.
+    unknown = sum(counts.pop(value) for value in list(counts) if value == NOBODY_KNOWS or is_blank(value))
     if len(counts) < 2:
         raise InputError(
             f"All patients have the same {balance} ({', '.join(counts) or 'unknown'}), so there is nothing to balance."

@@ -8,6 +8,7 @@ nothing here needs, are never opened.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,8 @@ _SEX = {"female": "F", "male": "M"}
 _MANUFACTURERS = {name.casefold(): name for name in ("Siemens", "GE MEDICAL SYSTEMS")}
 _BLANK = {"", "na", "n/a", "nan", "none", "null", "not reported"}
 OLDEST = 89
+# Ages that are withheld, as they are written where a number is expected.
+_OVER_89 = re.compile(r"(>|over)\s*89|(>=|≥)\s*90|90\s*\+", re.IGNORECASE)
 # Age groups of the dataset's authors; both limits belong to the middle one.
 AGE_GROUPS = ("<40", "40-60", ">60")
 
@@ -159,6 +162,11 @@ def age_group(age: float | None, over_89: bool | None) -> str | None:
     return AGE_GROUPS[0] if age < 40 else AGE_GROUPS[1] if age <= 60 else AGE_GROUPS[2]
 
 
+def is_blank(text: str) -> bool:
+    """Whether a cell says nothing: empty, or "Not Reported" and other words for that."""
+    return " ".join(text.split()).casefold() in _BLANK
+
+
 def normal_manufacturer(text: str) -> str | None:
     """One spelling per manufacturer: "SIEMENS" is "Siemens"; "GE MEDICAL SYSTEMS" stays, being the tables' own word."""
     words = " ".join(text.split())
@@ -168,11 +176,13 @@ def normal_manufacturer(text: str) -> str | None:
 def parse_age(text: str, over_89: str) -> tuple[float | None, bool | None]:
     """Age in years, and whether it is over 89, in which case the age itself is unknown, whatever the table holds.
 
-    Raises ValueError if `text` is neither a number nor blank.
+    Raises ValueError if `text` is neither a number, nor blank, nor ">89" or the like.
     """
-    age = None if text.casefold() in _BLANK else float(text)
     over = {"yes": True, "true": True, "no": False, "false": False}.get(over_89.casefold())
-    if over or (age is not None and age > OLDEST):
+    if over or _OVER_89.fullmatch(text.strip()):
+        return None, True
+    age = None if text.casefold() in _BLANK else float(text)
+    if age is not None and age > OLDEST:
         return None, True
     if age is not None and age < 0:
         raise ValueError(text)
@@ -282,14 +292,10 @@ def _number(text: str) -> float | None:
 
 
 def _scanner(scan: tsv.Row) -> dict[str, Any]:
-    try:
-        tesla = float(scan["magnetic_field_strength"])
-    except ValueError:
-        tesla = None
     return {
         "manufacturer": normal_manufacturer(scan["manufacturer"]),
         "model": scan["manufacturer_model_name"] or None,
-        "field_strength": tesla,
+        "field_strength": _number(scan["magnetic_field_strength"]),
         "study_uid": scan["imaging_studies.submitter_id"] or None,
         "series_description": scan["series_description"] or None,
     }

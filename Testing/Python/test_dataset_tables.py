@@ -81,6 +81,10 @@ def test_an_age_over_89_is_unknown_and_89_is_not(tables):
         ("Not Reported", "", (None, None)),
         ("nan", "No", (None, False)),
         ("0", "No", (0.0, False)),
+        (">89", "", (None, True)),
+        ("over 89", "No", (None, True)),
+        ("90+", "", (None, True)),
+        ("withheld", "Yes", (None, True)),
     ],
 )
 def test_ages_are_read_with_their_flag(text, over, expected):
@@ -93,6 +97,17 @@ def test_ages_are_read_with_their_flag(text, over, expected):
 )
 def test_manufacturers_have_one_spelling(text, expected):
     assert normal_manufacturer(text) == expected
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "unknown"])
+def test_a_field_strength_that_is_no_number_is_unknown(tables, text):
+    path = tables / f"mr_series_{DATE}.tsv"
+    header, first, *rest = path.read_text(encoding="utf-8").splitlines()
+    cells = first.split("\t")
+    cells[header.split("\t").index("magnetic_field_strength")] = text
+    path.write_text("\n".join([header, "\t".join(cells), *rest]) + "\n", encoding="utf-8")
+    strengths = [exam.fields["field_strength"] for exam in Dataset.open(tables.parent).exams()]
+    assert strengths.count(None) == 1, strengths
 
 
 def test_an_age_that_is_no_number_is_reported_and_the_rest_works(tables):

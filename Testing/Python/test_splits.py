@@ -129,6 +129,14 @@ def test_whose_sex_is_unknown_has_no_place_in_a_balanced_split_and_is_counted():
     assert len(split.rows) == 20 and "among them 10 of whom it is unknown" in split.notes[0]
 
 
+def test_not_reported_is_no_group_to_balance_by():
+    values = ("Not Hispanic or Latino", "Hispanic or Latino", "Not Reported")
+    exams = [exam(n, ethnicity=values[0 if n < 30 else 1 if n < 50 else 2]) for n in range(56)]
+    split = splits.draw(exams, balance="ethnicity", stratify=[], folds=2)
+    # By the 20 of the smaller group that is known, not by the 6 of whom nothing is.
+    assert len(split.rows) == 40 and "among them 6 of whom it is unknown" in split.notes[0]
+
+
 @pytest.mark.parametrize(("only", "count"), [("gold", 491), ("silver", 764)])
 def test_gold_and_silver_alone_can_be_split(tmp_path, only, count):
     dataset = cohort_cases.make(tmp_path)
