@@ -241,3 +241,10 @@ def test_an_evaluation_on_disk_gives_the_same_audit_twice(tmp_path):
 
 def test_ranks_see_an_infinite_distance_behind_every_number():
     assert ranked(np.array([1.0, np.inf, 7.0, np.nan]))[:3].tolist() == [1.0, 15.0, 7.0]
+
+
+def test_equal_success_rates_are_said_to_be_equal_and_no_group_is_called_the_worst():
+    section = quick(of_dice(people({"F": 40, "M": 40}), np.full(80, 0.95)))
+    text = " ".join(section.sentences)
+    assert "success rates are the same in all tested groups" in text
+    assert "smallest ratio" not in text and "nan" not in text

@@ -120,3 +120,29 @@ def test_evaluations_of_differently_named_predictions_are_warned_of(tmp_path):
     section = two_rulers(*found, "sex", resamples=100, permutations=100)
     assert any("differently named predictions: another, my-model" in warning for warning in section.warnings)
     assert section.key == "fairness-rulers" and len(section.figures) == 2
+
+
+def test_an_effect_has_one_sign_under_both_rulers_whichever_group_is_larger_there():
+    rng = np.random.default_rng(7)
+    gold, silver = people({"F": 90, "M": 60}), people({"F": 60, "M": 90})
+    silver.index = [f"other-{name}" for name in silver.index]
+    silver["patient"] = [f"other-{name}" for name in silver["patient"]]
+    # Women are better by far under both rulers, which share no exam.
+    scores = [
+        of_dice(exams, rng.uniform(0.7, 0.8, 150) + 0.1 * (exams["sex"] == "F").to_numpy(), ruler)
+        for exams, ruler in ((gold, "gold"), (silver, "silver"))
+    ]
+    found = row(table(quick(*scores), "verdicts"), structure="discs", figure="dice")
+    assert found["effect_gold"] == found["effect_silver"] == 1.0
+    assert found["groups_gold"] == found["groups_silver"] == "F, M"
+
+
+def test_a_gap_that_changes_its_sign_is_not_said_to_grow_by_all_of_that():
+    rng = np.random.default_rng(8)
+    exams = people({"F": 100, "M": 100})
+    men, noise = (exams["sex"] == "M").to_numpy(), rng.normal(0, 0.004, 200)
+    noise -= np.where(men, noise[men].mean(), noise[~men].mean())
+    section = quick(of_dice(exams, 0.85 - 0.01 * men + noise), of_dice(exams, 0.85 + 0.03 * men + noise, "silver"))
+    told = [sentence for sentence in section.sentences if sentence.startswith("The gap of Dice of discs in M")]
+    assert ["is -0.010 against Gold and +0.030 against Silver" in one for one in told] == [True]
+    assert "turns it round and moves it by 0.040" in told[0] and "larger" not in told[0]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ...dataset import tables
@@ -81,6 +81,12 @@ class Grouping:
     @property
     def comparable(self) -> bool:
         return len(self.tested) > 1
+
+    def ordered_as(self, other: Grouping) -> Grouping:
+        """The same with its groups in the order of another's, those of its own last: an effect's sign hangs on it."""
+        names = [name for name in other.patients if name in self.patients]
+        names += [name for name in self.patients if name not in other.patients]
+        return replace(self, patients={name: self.patients[name] for name in names})
 
 
 def parse(by: str | Sequence[str], exams: pandas.DataFrame) -> list[Column]:

@@ -82,7 +82,7 @@ def of_pair(pair: Pair, by: str | Sequence[str], resamples: int, permutations: i
     columns = parse(by, pair.scores[0].exams)
     parse([column.key for column in columns], pair.scores[1].exams)
     groupings = [tuple(group(scores.exams, column) for scores in pair.scores) for column in columns]
-    both = [(one, other) for one, other in groupings if one.comparable and other.comparable]
+    both = [(one, other.ordered_as(one)) for one, other in groupings if one.comparable and other.comparable]
     if not both:
         raise InputError(
             f"There is nothing to compare by {', '.join(column.key for column in columns)}: "
@@ -95,7 +95,7 @@ def of_pair(pair: Pair, by: str | Sequence[str], resamples: int, permutations: i
         Table(f"{KEY}-{name}", title, frames[name], note, long=True) for name, title, note in two_wording.titles(pair)
     )
     figures = tuple(Figure(f"{KEY}-{name}", *rest) for name, *rest in two_wording.pictures(pair, spread, gaps))
-    skipped = [one if not one.comparable else other for one, other in groupings if (one, other) not in both]
+    skipped = [two[two[0].comparable] for two in groupings if not all(one.comparable for one in two)]
     sentences = (*two_wording.sentences(pair, verdicts, spread, gaps), *wording.alone(skipped))
     return Section(KEY, two_wording.title(pair), sentences, two_wording.warnings(pair), tables, figures)
 
@@ -135,14 +135,15 @@ def _verdicts(pair: Pair, both: list[tuple[Grouping, Grouping]], permutations: i
         tests, gaps = [], []
         for groupings in both:
             units = of_groups(groupings[at], scores.exams["patient"].to_numpy())
-            tests += differences.tested(scores, groupings[at], units)
-            gaps += rates.tested(scores, groupings[at], units, permutations)
+            named = {"groups": ", ".join(units.names)}
+            tests += [named | row for row in differences.tested(scores, groupings[at], units)]
+            gaps += [named | row for row in rates.tested(scores, groupings[at], units, permutations)]
         frames = []
         for rows, figure, effect in ((tests, "measure", "effect"), (gaps, "success", "dpd")):
             frame = differences.with_family(rows)
             frame = frame.rename(columns={figure: "figure", effect: "effect"})
             kind = "score" if figure == "measure" else "success rate"
-            kept = frame[["by", "structure", "figure", "effect", "p", "p_adjusted", "significant"]]
+            kept = frame[["by", "structure", "figure", "groups", "effect", "p", "p_adjusted", "significant"]]
             frames.append(kept.assign(kind=kind))
         found = pandas.concat(frames, ignore_index=True)
         keys = ["by", "structure", "kind", "figure"]

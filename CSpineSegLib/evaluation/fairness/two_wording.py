@@ -50,9 +50,9 @@ def titles(pair: Pair) -> Iterable[tuple[str, str, str]]:
     yield (
         "verdicts",
         f"Verdicts against {first} and against {second}",
-        "Effects are rank-biserial (two groups) or epsilon squared, of success rates the DPD; p by ranks, of success "
-        "rates by dealing the groups anew; adjusted by Benjamini and Hochberg within each ruler, scores and success "
-        "rates apart; significant below 5 %. " + POLICY,
+        "Effects are rank-biserial (two groups; positive if the first that is named tends to be larger) or epsilon "
+        "squared, of success rates the DPD; p by ranks, of success rates by dealing the groups anew; adjusted by "
+        "Benjamini and Hochberg within each ruler, scores and success rates apart; significant below 5 %. " + POLICY,
     )
     yield (
         "variance",
@@ -89,11 +89,14 @@ def sentences(
     one, two = pair.names
     for row in gaps[gaps["measure"] == "dice"].to_dict("records"):
         other = row["low"] > 0 or row["high"] < 0
-        if other and abs(row[f"gap_{two}"]) > abs(row[f"gap_{one}"]) and row["structure"] != "pooled":
+        gap_one, gap_two = row[f"gap_{one}"], row[f"gap_{two}"]
+        if other and abs(gap_two) > abs(gap_one) and row["structure"] != "pooled":
+            # Of a gap that changes its sign, the difference is more than it grew by.
+            does = "makes it larger by" if gap_one * gap_two > 0 else "turns it round and moves it by"
             yield (
-                f"The gap of Dice of {row['structure']} in {row['group']} ({row['by']}) is {row[f'gap_{one}']:+.3f} "
-                f"against {first} and {row[f'gap_{two}']:+.3f} against {second}: the second ruler makes it larger by "
-                f"{abs(row['difference']):.3f} (95 % interval {row['low']:+.3f} to {row['high']:+.3f})."
+                f"The gap of Dice of {row['structure']} in {row['group']} ({row['by']}) is {gap_one:+.3f} against "
+                f"{first} and {gap_two:+.3f} against {second}: the second ruler {does} {abs(row['difference']):.3f} "
+                f"(95 % interval of what it adds {row['low']:+.3f} to {row['high']:+.3f})."
             )
 
 

@@ -92,10 +92,14 @@ def verdicts(scores: Scores, tests: Any, disparity: Any) -> Iterable[str]:
         yield f"{text}: {_findings(hits)}." if len(hits) else f"{text}."
     if len(disparity) and disparity["dir"].notna().any():
         worst = disparity.loc[disparity["dir"].idxmin()]
+        if worst["best"] == worst["worst"]:
+            yield f"Against {against}, success rates are the same in all tested groups."
+            return
+        interval = f"95 % interval {worst['dir_low']:.2f} to {worst['dir_high']:.2f}"
         yield (
             f"The smallest ratio of success rates against {against} is {worst['dir']:.2f} "
-            f"(95 % interval {worst['dir_low']:.2f} to {worst['dir_high']:.2f}): {worst['structure']}, "
-            f"{worst['success']}, {worst['worst']} against {worst['best']}."
+            f"({interval if worst['dir_low'] == worst['dir_low'] else 'too few successes for an interval'}): "
+            f"{worst['structure']}, {worst['success']}, {worst['worst']} against {worst['best']}."
         )
 
 
@@ -129,7 +133,9 @@ def limits(detectable: list[dict[str, Any]], tests: Any) -> Iterable[str]:
     """The difference that each grouping's smallest tested group could have shown, of Dice."""
     smallest: dict[str, dict[str, Any]] = {}
     for row in detectable:
-        if row["measure"] == "dice" and row["structure"] in ("discs", "bodies"):
+        # Without any spread there is nothing to compute it from.
+        computed = row["detectable"] == row["detectable"]
+        if computed and row["measure"] == "dice" and row["structure"] in ("discs", "bodies"):
             known = smallest.get(row["by"])
             if known is None or row["detectable"] > known["detectable"]:
                 smallest[row["by"]] = row
