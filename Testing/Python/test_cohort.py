@@ -213,3 +213,11 @@ def test_scan_columns_that_are_no_numbers_are_said(tmp_path):
     assert any("holds long as echo_time, which is no number" in problem for problem in problems)
     assert sum(row["echo_time"] is None for row in found.values()) == 1
     assert tables.scans(None) == ({}, []) and tables.scans(tmp_path) == ({}, [])
+
+
+def test_volumes_of_outliers_are_written_without_an_exponent(frame):
+    frame["bodies_mm3"] = 48_000.0 + 100 * (frame.index % 50)
+    frame.loc[3, "bodies_mm3"] = 148_123.4
+    found, _ = analysis.outliers.outliers(frame)
+    rows = found.frame[found.frame["rule"] == "volume"]
+    assert list(rows["value"]) == ["148100"] and list(rows["usual"]) == ["50400"], rows

@@ -48,8 +48,8 @@ def outliers(frame: pandas.DataFrame) -> tuple[Table, Table]:
                 "source": frame["source"][at],
                 "rule": rule.name,
                 "of": what,
-                "value": value if isinstance(value, str) else f"{value:.4g}",
-                "usual": usual if isinstance(usual, str) else f"{usual:.4g}",
+                "value": _written(value),
+                "usual": _written(usual),
                 "reason": reason,
             }
             for at, what, value, usual, reason in rule.find(judged)
@@ -64,6 +64,15 @@ def outliers(frame: pandas.DataFrame) -> tuple[Table, Table]:
         Table("cohort-outliers", "Exams unlike the rest", listed, note, long=True),
         Table("cohort-rules", "Rules for outliers", pandas.DataFrame(told), "Judged: exams of which enough is known."),
     )
+
+
+def _written(value: Any) -> str:
+    """A number to four digits, without an exponent for volumes.
+
+    >>> _written(48123.4), _written(0.34567), _written("square")
+    ('48120', '0.3457', 'square')
+    """
+    return value if isinstance(value, str) else f"{float(f'{value:.4g}'):.12g}"
 
 
 def robust_z(values: np.ndarray) -> np.ndarray:
