@@ -83,6 +83,17 @@ def test_functions_of_qt_take_no_keywords(every):
         every.QComboBox().addItem(text="x")
 
 
+def test_a_slot_of_qt_gets_all_that_a_signal_tells_and_a_function_what_it_takes(every, monkeypatch):
+    view, seen, refused = every.QTableView(), [], []
+    view.setModel(every.QStandardItemModel(1, 2))
+    view.horizontalHeader().sectionResized.connect(lambda column: seen.append(column))
+    view.horizontalHeader().sectionResized.connect(view.resizeRowsToContents)
+    monkeypatch.setattr(sys, "excepthook", lambda kind, error, trace: refused.append(kind))
+    monkeypatch.setattr(sys, "unraisablehook", lambda given: refused.append(given.exc_type))
+    view.horizontalHeader().wrapped.resizeSection(1, 77)
+    assert seen == [1] and refused == [TypeError]
+
+
 def test_what_qt_returns_is_strict_as_well(every):
     view, model = every.QTableView(), every.QStandardItemModel(1, 2)
     for column, text in enumerate("ab"):

@@ -31,7 +31,12 @@ class LevelTables:
         self.view.setModel(self.model)
         # Texts of the last column need more lines when it gets narrower, as by a scroll bar.
         for view in (self.table, self.view):
-            view.horizontalHeader().sectionResized.connect(view.resizeRowsToContents)
+            view.horizontalHeader().sectionResized.connect(self.onResized)
+
+    def onResized(self):
+        """A slot of Qt itself would be called with all that the signal tells, and refuse it: PythonQt drops nothing."""
+        for view in (self.table, self.view):
+            view.resizeRowsToContents()
 
     def fill(self, found):
         """Show a :class:`CSpineSegLib.workplace.levels.Found`, or None. The same body or disc stays chosen."""

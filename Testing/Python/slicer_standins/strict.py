@@ -103,9 +103,9 @@ def _relay(function: Callable[..., Any], count: int = 0) -> Callable[..., None]:
 
 
 def _positions(function: Callable[..., Any]) -> int | None:
-    """How many arguments a function takes; None for any number."""
+    """How many arguments a function takes; None for any number, and for slots of Qt, which PythonQt gives them all."""
     if isinstance(function, StrictMethod):
-        return 0
+        return None
     # What runs, as PythonQt looks at it, and not what it wraps.
     kinds = [item.kind for item in inspect.signature(function, follow_wrapped=False).parameters.values()]
     if inspect.Parameter.VAR_POSITIONAL in kinds:
