@@ -199,16 +199,18 @@ class Finding:
         CSpineSegError : the mask cannot be read, or the anchor meets nothing of it; nothing is changed then.
         """
         progress = ensure(progress)
+        # Somebody may go on drawing while levels are found.
+        mask = self.workplace.mask()
         state, problem = self._standing(), ""
         asked = anchor if anchor is not None else self._given
         if state == WRITTEN:
             try:
-                return self._remember(asked, self._written(asked, progress))
+                return self._remember(asked, self._written(asked, mask.array, progress))
             except Cancelled:
                 raise
             except CSpineSegError as error:
                 state, problem = FAILED, str(error)
-        found = self._in_memory(asked, anchor is not None, state, problem, progress)
+        found = self._in_memory(mask, asked, anchor is not None, state, problem, progress)
         if anchor is not None and state in (CHANGED, OTHER):
             self._keep(anchor)
         return self._remember(asked, found)
@@ -230,7 +232,7 @@ class Finding:
         same = counts is not None and session.start is not None and counts.path == session.start.path
         return WRITTEN if same else OTHER
 
-    def _written(self, asked: Anchor | str | None, progress: Progress) -> Found:
+    def _written(self, asked: Anchor | str | None, voxels: np.ndarray, progress: Progress) -> Found:
         from .. import jobs
 
         result = jobs.levels(self.session.exam, anchor=asked, progress=progress)
@@ -242,15 +244,14 @@ class Finding:
         state = READY if result.skipped else WRITTEN
         kept = result.content["anchor"]
         anchor = (kept["level"], tuple(kept["point_mm"])) if kept else None
-        return Found(labelling, mask, result.content, self.workplace.mask().array, state, anchor=anchor)
+        return Found(labelling, mask, result.content, voxels, state, anchor=anchor)
 
     def _in_memory(
-        self, asked: Anchor | str | None, is_new: bool, state: str, problem: str, progress: Progress
+        self, mask: Volume, asked: Anchor | str | None, is_new: bool, state: str, problem: str, progress: Progress
     ) -> Found:
         from ..jobs import NO_ANCHOR
         from ..spine import label, measuring, outputs
 
-        mask = self.workplace.mask()
         anchor = self._kept() if asked is None else None if asked == NO_ANCHOR else asked
         forsaken = None
         progress.update("Finding levels", 0.1)

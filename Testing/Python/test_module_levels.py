@@ -224,6 +224,22 @@ def test_who_draws_sees_the_mask_again_and_is_told_that_the_levels_are_of_before
     assert len(reader.record()["elements"]) == len(NAMES) - 2
 
 
+def test_what_is_drawn_while_levels_are_found_makes_them_those_of_before(make_reader):
+    reader = make_reader()
+    drawn = []
+
+    def during(event):
+        if not drawn:
+            drawn.append(event.stage)
+            reader.draw(without(NECK, "C4", "C5", "C3-C4"))
+
+    reader.panel.onProgress = during
+    reader.click("findLevelsButton")
+    assert drawn and reader.levels == NAMES
+    assert reader.wait(reader.sees_mask, 20) and not reader.sees_levels()
+    assert "was changed since" in reader.read("levelsStateLabel")
+
+
 def test_what_is_taken_back_makes_the_levels_right_again(make_reader):
     reader = make_reader()
     reader.click("findLevelsButton")

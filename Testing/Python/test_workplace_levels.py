@@ -133,6 +133,19 @@ def test_levels_of_a_mask_that_changed_on_disk_are_not_taken_for_those_on_the_sc
     assert names_of(found) == WHOLE, "of the mask on the screen"
 
 
+def test_levels_are_not_taken_for_those_of_what_was_drawn_while_they_were_found(exam, workplace):
+    finding, drawn = opened(workplace, exam), []
+
+    def during(event):
+        if not drawn:
+            drawn.append(event.stage)
+            draw(workplace, without(NECK, "C7", "C6-C7"))
+
+    found = finding.find(progress=Progress(during))
+    assert drawn and names_of(found) == WHOLE and found.state == levels.WRITTEN
+    assert not finding.is_current(found)
+
+
 def test_without_a_hold_levels_are_relative_until_one_is_given_and_again_when_it_is_forgotten(tmp_path, workplace):
     exam = make_neck(tmp_path, HEADLESS)
     finding = opened(workplace, exam)

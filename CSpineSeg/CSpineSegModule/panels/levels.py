@@ -221,12 +221,16 @@ class LevelsPanel(Panel, VTKObservationMixin):
 
     def onChange(self, *_arguments):
         """The mask may have been changed: an effect may be in the midst of it, so only a note is taken."""
-        if self.found is not None:
+        if self.found is not None or self.busy:
             self.calmTimer.start()
 
     @handler
     def onCalm(self):
         """Who draws has to see the mask; its levels may be others by now."""
+        if self.busy:
+            # What is being found now may not be of what was drawn meanwhile: to be asked when it is there.
+            self.calmTimer.start()
+            return
         if self.found is None or self.workplace.session is None:
             return
         try:
