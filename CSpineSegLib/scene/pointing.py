@@ -31,6 +31,7 @@ class Pointing:
         self._interaction = context.application.GetInteractionNode()
         self._former = self._selection.GetActivePlaceNodeID()
         self._former_class = self._selection.GetActivePlaceNodeClassName()
+        self._former_persistence = self._interaction.GetPlaceModePersistence()
         self._node = self._add(case, name)
         self._watch = Watch(happened)
         self._begin()
@@ -73,6 +74,7 @@ class Pointing:
         placing = slicer.vtkMRMLInteractionNode.Place
         if self._interaction.GetCurrentInteractionMode() == placing and self._is_active():
             self._interaction.SetCurrentInteractionMode(slicer.vtkMRMLInteractionNode.ViewTransform)
+        self._interaction.SetPlaceModePersistence(self._former_persistence)
         if self._is_active():
             self._selection.SetReferenceActivePlaceNodeClassName(self._former_class)
             self._selection.SetActivePlaceNodeID(self._former)

@@ -94,8 +94,11 @@ def test_closing_ends_the_mode_and_gives_back_what_was_placed_before(context, ca
     selection = context.application.GetSelectionNode()
     selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsLineNode")
     selection.SetActivePlaceNodeID(line.GetID())
+    context.application.GetInteractionNode().SetPlaceModePersistence(1)
     asked = Asked(context, case)
+    assert not asked.interaction.GetPlaceModePersistence()
     asked.pointing.close()
+    assert asked.interaction.GetPlaceModePersistence(), "who places many points goes on with it"
     assert asked.mode == slicer.vtkMRMLInteractionNode.ViewTransform and points(context) == 0
     assert selection.GetActivePlaceNodeID() == line.GetID()
     assert selection.GetActivePlaceNodeClassName() == "vtkMRMLMarkupsLineNode"
