@@ -64,8 +64,8 @@ def check(paths: Sequence[Path], exams: Sequence[Exam], stratify: Sequence[str] 
 
     Parameters
     ----------
-    paths : a TSV or CSV table that names exams or patients with a column `split` (train, val, test) or `fold`; several
-        lists named train, val and test for their part; or one `splits_final.json` of nnU-Net, whose cases are exams by
+    paths : a TSV or CSV table that names exams or patients with a column `split` (train, val, test) or `fold`, also with
+        a line for each exam and fold; several lists named train, val and test for their part; or one `splits_final.json` of nnU-Net, whose cases are exams by
         name or `cspine_<i>` of an export of ours in the same folder.
     stratify : the columns by which the parts are counted, as in `splits.draw`.
 
@@ -77,6 +77,9 @@ def check(paths: Sequence[Path], exams: Sequence[Exam], stratify: Sequence[str] 
     if len(paths) == 1 and paths[0].suffix.lower() == ".json":
         return _check_folds(paths[0], exams, stratify)
     said = [line for path in paths for line in _table(path)]
+    long = _long(said)
+    if long:
+        return _of_folds(long, exams, stratify)
     of = {exam.stem: patient(exam) for exam in exams}
     problems: list[str] = []
     placed: dict[str, tuple[str, ...]] = {}
@@ -94,17 +97,25 @@ def check(paths: Sequence[Path], exams: Sequence[Exam], stratify: Sequence[str] 
 
 
 def _check_folds(path: Path, exams: Sequence[Exam], stratify: Sequence[str]) -> Checked:
-    content = files.read_json(path)
-    of = {exam.stem: patient(exam) for exam in exams}
     names = _case_names(path.parent / CASES)
+    folds = _folds(path, files.read_json(path))
+    named = [{side: [names.get(case, case) for case in cases] for side, cases in fold.items()} for fold in folds]
+    return _of_folds(dict(enumerate(named)), exams, stratify)
+
+
+def _of_folds(
+    folds: Mapping[int, Mapping[str, Sequence[str]]], exams: Sequence[Exam], stratify: Sequence[str]
+) -> Checked:
+    """What a cross-validation says whose folds each name those to train on and those to hold out."""
+    of = {exam.stem: patient(exam) for exam in exams}
     problems: list[str] = []
     unknown: list[str] = []
     twice: list[str] = []
     placed: dict[str, tuple[str, ...]] = {}
-    for number, fold in enumerate(_folds(path, content)):
+    for number, fold in folds.items():
         sides = {}
         for side, cases in fold.items():
-            stems = [exam_stem(names.get(case, case)) for case in cases]
+            stems = [stem for case in cases for stem in _stems(case, of) or [exam_stem(case)]]
             unknown += [name for name in stems if name not in of]
             twice += [f"{name} (fold {number}, {side})" for name in sorted({n for n in stems if stems.count(n) > 1})]
             sides[side] = [name for name in stems if name in of]
@@ -194,10 +205,11 @@ def _twice(twice: Sequence[str]) -> list[str]:
 
 def _table(path: Path) -> list[_Said]:
     delimiter = _DELIMITERS.get(path.suffix.lower(), "\t")
-    header = tsv.header(path, delimiter)
-    name = next((column for column in _NAMES if column in header), None)
-    part = next((column for column in _SPLITS if column in header), None)
-    fold = "fold" if "fold" in header else None
+    # Whatever the capitals of the headings.
+    header = {column.casefold(): column for column in reversed(tsv.header(path, delimiter))}
+    name = next((header[column] for column in _NAMES if column in header), None)
+    part = next((header[column] for column in _SPLITS if column in header), None)
+    fold = header.get("fold")
     of_file = _WORDS.get(path.stem.lower())
     if name is None or not (part or fold or of_file):
         raise InputError(
@@ -211,13 +223,32 @@ def _table(path: Path) -> list[_Said]:
         number = row[fold] if fold else ""
         if word.lower() not in _WORDS:
             raise InputError(f"{path}, {where}: {word!r} is not a part of a split; write train, val or test.")
-        if number and not (number.isascii() and number.isdigit()):
+        # Programs that have no whole numbers beside empty cells write 0.0.
+        whole = number.removesuffix(".0")
+        if number and not (whole.isascii() and whole.isdigit()):
             raise InputError(f"{path}, {where}: {number!r} is not a fold; write 0, 1, 2, ... or leave it empty.")
-        places = (_WORDS[word.lower()], *([f"fold {int(number)}"] if number else []))
+        places = (_WORDS[word.lower()], *([f"fold {int(whole)}"] if number else []))
         found.append(_Said(row[name], places, where))
     if not found:
         raise InputError(f"{path} names no exam; it needs a line for each.")
     return found
+
+
+def _long(said: Sequence[_Said]) -> dict[int, dict[str, list[str]]]:
+    """The folds of a table with a line for each exam *and* fold, which says on what side of that fold it is.
+
+    Nothing for any other table: of one with a line for each exam, a name has one fold.
+    """
+    folds: dict[int, dict[str, list[str]]] = {}
+    for line in said:
+        if len(line.places) < 2 or line.places[0] == TEST:
+            return {}
+        number = int(line.places[1].removeprefix("fold "))
+        folds.setdefault(number, {TRAIN: [], VAL: []})[line.places[0]].append(line.name)
+    # All names in all folds: one name in two folds is an error of a table with one line for each exam.
+    named = [{*fold[TRAIN], *fold[VAL]} for fold in folds.values()]
+    same = len(folds) > 1 and all(names == named[0] for names in named)
+    return dict(sorted(folds.items())) if same else {}
 
 
 def _stems(name: str, of: Mapping[str, str]) -> list[str]:

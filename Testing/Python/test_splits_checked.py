@@ -89,6 +89,38 @@ def test_what_is_wrong_with_a_table_is_said(dataset, text, expected):
         assert problem.startswith(start.format(stem(1)))
 
 
+def test_capitals_of_headings_and_folds_written_as_fractions_are_read(dataset):
+    lines = [f"{exam.stem},Train,{at % 2}.0" for at, exam in enumerate(dataset.exams(patient=1)[:1])]
+    found = check(dataset, given(dataset, "Exam,Split,Fold\n" + "\n".join(lines) + "\n", "mine.csv"))
+    assert found.passed and [row["part"] for row in found.parts] == ["train", "fold 0"]
+
+
+def test_a_table_with_a_line_for_each_exam_and_fold_is_read_as_a_cross_validation(dataset):
+    people = sorted({exam.patient_id for exam in dataset.exams()})
+    fold_of = {who: at % 3 for at, who in enumerate(people)}
+    rows = [
+        (exam.stem, number, "val" if fold_of[exam.patient_id] == number else "train")
+        for exam in dataset.exams()
+        for number in range(3)
+    ]
+
+    def table(rows):
+        return given(dataset, "exam\tfold\tsplit\n" + "".join(f"{a}\t{b}\t{c}\n" for a, b, c in rows))
+
+    found = check(dataset, table(rows))
+    assert found.passed and [row["part"] for row in found.parts] == ["fold 0", "fold 1", "fold 2"], found.problems
+    assert sum(row["exams"] for row in found.parts) == len(dataset.exams())
+    # One line for each exam, and one of them twice: no cross-validation, however it looks.
+    single = [(a, b, c) for a, b, c in rows if c == "val"]
+    found = check(dataset, table([*single, (single[0][0], (single[0][1] + 1) % 3, "train")]))
+    assert not found.passed and "exams are there twice" in found.problems[0], found.problems
+    # One exam of a patient with several is trained on where the others are held out.
+    several = next(exam for exam in dataset.exams() if len(dataset.exams(patient=exam.patient_id)) > 1)
+    crossed = [(a, b, "train" if a == several.stem else c) for a, b, c in rows]
+    found = check(dataset, table(crossed))
+    assert not found.passed and "trains on patients that it also holds out" in found.problems[0], found.problems
+
+
 def test_lists_named_for_their_part_are_checked_together(dataset):
     train = given(dataset, "patient_id\n1\n2\n3\n", "train.tsv")
     test = given(dataset, "file_name\n" + stem(6) + ".nii.gz\n", "test.tsv")
