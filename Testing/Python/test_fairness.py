@@ -248,3 +248,19 @@ def test_equal_success_rates_are_said_to_be_equal_and_no_group_is_called_the_wor
     text = " ".join(section.sentences)
     assert "success rates are the same in all tested groups" in text
     assert "smallest ratio" not in text and "nan" not in text
+
+
+def test_a_term_alone_is_of_the_very_exams_of_the_model():
+    rng = np.random.default_rng(5)
+    # Four of no known race are too few to be held in a model, and much worse than the others.
+    exams = people({"White": 60, "Black": 50, "": 4}, "race")
+    exams["sex"] = np.where(np.arange(114) % 2, "F", "M")
+    dice = rng.uniform(0.85, 0.95, 114) - np.where(exams["race"] == "", 0.5, 0)
+    dice[exams["race"] == ""] -= 0.1 * (exams["sex"] == "F")[exams["race"] == ""]
+    scores = of_dice(exams, dice)
+    rows, _ = adjusted.models(scores, [groups.COLUMNS["race"]])
+    found = next(one for one in rows if one["term"].startswith("sex") and one["measure"] == "dice")
+    known = exams["race"] != ""
+    women, men = (dice[known & (exams["sex"] == sex)].mean() for sex in "FM")
+    assert (found["n"], found["term"]) == (110, "sex: M against F")
+    assert found["alone"] == pytest.approx(men - women)

@@ -93,7 +93,7 @@ def _fit(data: pandas.DataFrame, terms: list[str]) -> tuple[list[dict[str, Any]]
 
 def _beside(data: pandas.DataFrame, terms: list[str], full: pandas.DataFrame) -> list[dict[str, Any]]:
     """The rows of a model with the estimate of each term alone, in the same exams."""
-    used = data[data[[*terms, "outcome"]].notna().all(axis=1)]
+    used = data[statistics.models.used(data, "outcome", terms, "patient")]
     alone: dict[str, tuple[float, float]] = {}
     for term in terms:
         single = statistics.adjusted_model(used, "outcome", [term], "patient")

@@ -103,12 +103,8 @@ def _prepare(
     unknown = [name for name in named if name not in frame.columns]
     if unknown:
         raise InputError(f"The table has no column {unknown[0]!r}; it has {', '.join(map(str, frame.columns))}.")
-    y = numbers(frame[outcome], f"values of {outcome}")
-    patients = codes(frame[clusters] if isinstance(clusters, str) else clusters, len(frame), "clusters")
-    kept = ~np.isnan(y) & frame[list(terms)].notna().to_numpy().all(axis=1)
-    notes = [f"{len(y) - kept.sum()} rows miss a value and are left out" if not kept.all() else ""]
+    y, patients, kept, notes = _kept(frame, outcome, terms, clusters)
     grouped = [name for name in terms if _is_grouping(frame[name])]
-    notes += _drop_small(frame, grouped, patients, kept)
     design: dict[str, np.ndarray] = {}
     for name in terms:
         column = frame[name][kept]
@@ -128,6 +124,23 @@ def _prepare(
     if np.linalg.matrix_rank(centred, tol=1e-6 * len(centred)) < len(design):
         raise InputError(f"Some of the terms {', '.join(map(repr, terms))} say the same in this table; leave one out.")
     return y[kept], design, patients[kept], sentence(notes)
+
+
+def used(frame: pandas.DataFrame, outcome: str, terms: Sequence[str], clusters: str | Any = None) -> np.ndarray:
+    """Which rows (n,) a model with these terms is made of: those that miss nothing and are in no group of under 5."""
+    return _kept(frame, outcome, terms, clusters)[2]
+
+
+def _kept(
+    frame: pandas.DataFrame, outcome: str, terms: Sequence[str], clusters: str | Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[str]]:
+    """Outcome and patients (n,) of all rows, which of them a model is made of, and what was left out."""
+    y = numbers(frame[outcome], f"values of {outcome}")
+    patients = codes(frame[clusters] if isinstance(clusters, str) else clusters, len(frame), "clusters")
+    kept = ~np.isnan(y) & frame[list(terms)].notna().to_numpy().all(axis=1)
+    notes = [f"{len(y) - kept.sum()} rows miss a value and are left out" if not kept.all() else ""]
+    notes += _drop_small(frame, [name for name in terms if _is_grouping(frame[name])], patients, kept)
+    return y, patients, kept, notes
 
 
 def _is_grouping(column: pandas.Series) -> bool:
