@@ -64,9 +64,10 @@ def check(paths: Sequence[Path], exams: Sequence[Exam], stratify: Sequence[str] 
 
     Parameters
     ----------
-    paths : a TSV or CSV table that names exams or patients with a column `split` (train, val, test) or `fold`, also with
-        a line for each exam and fold; several lists named train, val and test for their part; or one `splits_final.json` of nnU-Net, whose cases are exams by
-        name or `cspine_<i>` of an export of ours in the same folder.
+    paths : a TSV or CSV table that names exams or patients with a column `split` (train, val, test) or `fold`, or with
+        a line for each exam and fold; several lists named train, val and test for their part; or one
+        `splits_final.json` of nnU-Net, whose cases are exams by name or `cspine_<i>` of an export of ours in the same
+        folder.
     stratify : the columns by which the parts are counted, as in `splits.draw`.
 
     Raises
