@@ -148,7 +148,9 @@ def test_a_clusters_signal_and_ctrl_c_end_nnunet_with_the_command(tool, tmp_path
     path = tmp_path / "pids"
     tool(TREE, str(path), "300")
     code = (
-        "import sys\nfrom CSpineSegLib.training.nnunet import running\nfrom CSpineSegLib.errors import Cancelled\n"
+        # A shell starts what runs in its background deaf to Ctrl-C, and these tests may run there.
+        "import signal, sys\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from CSpineSegLib.training.nnunet import running\nfrom CSpineSegLib.errors import Cancelled\n"
         "running.GRACE_SECONDS = 2.0\n"
         f"try: running.run(running.Command('nnUNetv2_standin', ({str(path)!r}, '300')))\n"
         "except (Cancelled, KeyboardInterrupt): sys.exit(17)\n"
