@@ -69,7 +69,7 @@ def evaluate(
         summary.levels_section(found),
         summary.worst_section(found),
     ]
-    tables.write_all(sections, found.folder / "tables")
+    tables.replace_all(sections, found.folder / "tables")
     failures = found.record["failures"]
     if as_json:
         counts = found.record["counts"]

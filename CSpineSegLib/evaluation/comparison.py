@@ -214,9 +214,11 @@ def _verdict(row: Any, pairing: Pairing) -> str:
         return "too few patients for an interval."
     text = f"a difference of {row.difference:+.4f} (95 % interval {row.low:+.4f} to {row.high:+.4f}"
     if not np.isfinite(row.p_holm):
-        return f"{text}; too few exams for a test)."
+        return f"{text}; too few patients for a test)."
     better = pairing.names[0] if row.difference > 0 else pairing.names[1]
     end = f"{better} was better" if row.p_holm < ALPHA else "no difference is shown"
+    if row.p_holm < ALPHA and row.difference * row.effect <= 0:
+        end = "the mean and most patients point in opposite directions, so neither can be called better"
     return f"{text}, p {_p(row.p_holm)} by Wilcoxon and Holm); {end}."
 
 

@@ -114,7 +114,7 @@ def place(level: str) -> tuple[int, int, str]:
 
 
 def names(results: Sequence[Results]) -> list[str]:
-    """A name for each evaluation that tells it from the others: of the predictions, else of the folder, else its path.
+    """A name for each evaluation that tells it from the others: of the predictions, else the end of its path.
 
     InputError if there are fewer than two, or the same one twice.
     """
@@ -124,8 +124,22 @@ def names(results: Sequence[Results]) -> list[str]:
     for place, folder in enumerate(folders):
         if folder in folders[:place]:
             raise InputError(f"{results[place].folder} was named twice; a model cannot be compared with itself.")
-    choices = ([one.predictions for one in results], [folder.name for folder in folders], list(map(str, folders)))
-    return next(choice for choice in choices if len(set(choice)) == len(choice))
+    named = [one.predictions for one in results]
+    return named if len(set(named)) == len(named) else tails(folders)
+
+
+def tails(folders: Sequence[Path]) -> list[str]:
+    """The shortest ends of different paths that tell all of them apart; whole paths can hold a person's name.
+
+    >>> tails([Path("/home/anna/first/gold"), Path("/home/anna/second/gold")])
+    ['first/gold', 'second/gold']
+    """
+    parts = [Path(folder).resolve().parts for folder in folders]
+    for count in range(1, max(map(len, parts))):
+        found = ["/".join(one[-count:]) for one in parts]
+        if len(set(found)) == len(found):
+            return found
+    return list(map(str, folders))
 
 
 def ruler(results: Sequence[Results]) -> str:
@@ -165,12 +179,21 @@ def pair(first: Model, second: Model) -> Pairing:
     return Pairing(first, second, tuple(shared), tuple(left))
 
 
-def _is_other_mask(folders: Sequence[Path], exam: str) -> bool:
-    """Whether the figures of an exam rest on different reference masks; not known if no file tells."""
+def same_predictions(first: Results, second: Results) -> bool:
+    """Whether two evaluations are of one set of predictions: the same name, and no exam with another mask."""
+    both = first.usable.index.intersection(second.usable.index)
+    folders = [Path(one.folder) for one in (first, second)]
+    return first.predictions == second.predictions and not any(
+        _is_other_mask(folders, exam, "candidate") for exam in both
+    )
+
+
+def _is_other_mask(folders: Sequence[Path], exam: str, side: str = "reference") -> bool:
+    """Whether the figures of an exam rest on different masks; not known if no file tells."""
     hashes = set()
     for folder in folders:
         with contextlib.suppress(InputError, KeyError, TypeError):
-            hashes.add(files.read_json(folder / "exams" / f"{exam}.json")["reference"]["sha256"])
+            hashes.add(files.read_json(folder / "exams" / f"{exam}.json")[side]["sha256"])
     return len(hashes) > 1
 
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..anatomy import STRUCTURES, levels
 from ..spine.components import DISCS
+from .comparison_pairs import counted
 from .results import Results
 from .sections import Figure, Section, Table
 from .statistics import bootstrap
@@ -15,7 +16,10 @@ from .statistics import bootstrap
 if TYPE_CHECKING:
     import pandas
 
-MATCHES = ("missing", "missing within a block", "fused in reference", "fused in candidate", "split in candidate")
+# How the note of a rate begins that cannot be told because a mask's levels have no names.
+RELATIVE = "levels are only relative"
+MATCHES = ("missing", "missing within a block", "split in candidate")
+_FUSED = ("fused in reference", "fused in candidate", "regrouped")
 _UNNAMED = ("vertebra ", "disc below ")
 
 
@@ -28,10 +32,12 @@ def levels_section(results: Results) -> Section:
             "levels",
             f"By level, against {results.against}",
             table,
-            "Of each level that the reference has by itself. Dice counts what is missing as 0, a disc that the "
-            "prediction holds within a fused block too; dice_matched is of one with one only. Named Dice is what "
-            "somebody gets who asks for the level by its name. Distances are medians, of what both masks have. paper: "
-            "the paper's convention, of the exams in which both masks have six discs in the middle slice.",
+            "Of each level that the reference has by itself and the prediction does not fuse with another; in_blocks "
+            "counts the exams in which one mask has it in a fused block, which has a row of its own. Dice counts what "
+            "is missing as 0, a disc that the prediction holds within a fused block too; dice_matched is of one with "
+            "one only. Named Dice is what somebody gets who asks for the level by its name. Distances are medians, of "
+            "what both masks have. paper: the paper's convention, of the exams in which both masks have six discs in "
+            "the middle slice.",
         ),
         Table(
             "levels-events",
@@ -55,7 +61,8 @@ def by_level(results: Results, rows: pandas.DataFrame) -> pandas.DataFrame:
 
     patients = results.exams["patient"]
     paper = results.table[results.table["kind"] == "zhou2025"]
-    wide = _wide(rows[~rows["structure"].str.contains("+", regex=False)])
+    is_block = rows["structure"].str.contains("+", regex=False)
+    wide, blocks = _wide(rows[~is_block]), rows[is_block & (rows["metric"] == "dice")]
     found = []
     for level, part in wide.groupby("level", sort=False):
         interval = bootstrap(part["dice"].to_numpy(float), patients.reindex(part["exam"]).to_numpy())
@@ -74,6 +81,7 @@ def by_level(results: Results, rows: pandas.DataFrame) -> pandas.DataFrame:
             "hd95_mm": part["hd95_mm"].median(),
             "assd_mm": part["assd_mm"].median(),
             **{match: int((note == match).sum()) for match in MATCHES},
+            "in_blocks": sum(level in block.split("+") for block in blocks["structure"]) + int(note.isin(_FUSED).sum()),
             "shifted": int((part["shift"].fillna(0) != 0).sum()),
         }
         of_paper = paper["value"][paper["structure"] == level].dropna() if level in DISCS else []
@@ -168,8 +176,8 @@ def _sentences(results: Results, table: pandas.DataFrame, counts: pandas.DataFra
     if len(named) > 1:
         low, high = named.loc[named["dice"].idxmin()], named.loc[named["dice"].idxmax()]
         said.append(
-            f"Dice is lowest at {low['level']} ({low['dice']:.3f}, {low['exams']} exams) and highest at "
-            f"{high['level']} ({high['dice']:.3f}, {high['exams']} exams); what is missing counts 0."
+            f"Dice is lowest at {low['level']} ({low['dice']:.3f}, {counted(low['exams'], 'exam')}) and highest at "
+            f"{high['level']} ({high['dice']:.3f}, {counted(high['exams'], 'exam')}); what is missing counts 0."
         )
     if len(rate):
         low_words = f"{int((rate > 0).sum())} of {len(rate)} exams"
@@ -180,11 +188,12 @@ def _sentences(results: Results, table: pandas.DataFrame, counts: pandas.DataFra
             f"{100 * interval.value:.1f} % of bodies and discs (95 % CI {100 * interval.low:.1f} to "
             f"{100 * interval.high:.1f} %)."
         )
-    unknown = int(by_event["exams whose shift cannot be told"])
+    notes = results.table["note"][results.table["metric"] == "level_shift_rate"]
+    unknown = int(notes.str.startswith(RELATIVE).sum())
     if unknown:
         said.append(
-            f"In {unknown} exams a mask shows no level to count from; bodies and discs are paired by overlap there "
-            "and have no names."
+            f"In {counted(unknown, 'exam')} a mask shows no level to count from; bodies and discs are paired by "
+            "overlap there and have no names."
         )
     said.append(
         f"{by_event['bodies missing']} bodies and {by_event['discs missing']} discs are missing, "

@@ -82,7 +82,9 @@ def png(reference: Volume, candidate: Volume, image: Volume | None = None, capti
     ]
     figure.legend(handles=sides, loc="lower left", ncols=2, frameon=False, fontsize=7, handlelength=2.6)
     where = f"slice {index + 1} of {reference.shape[axis]}"
-    figure.text(0.01, 0.26 / (_INCHES + _FOOT), "\n".join(filter(None, (caption, where))), fontsize=6.5)
+    said = "\n".join(filter(None, (caption, where)))
+    # An exam's name is no formula, whatever signs it holds.
+    figure.text(0.01, 0.26 / (_INCHES + _FOOT), said, fontsize=6.5, parse_math=False)
     stream = io.BytesIO()
     figure.savefig(stream, format="png", metadata={"Software": None})
     return stream.getvalue()

@@ -108,6 +108,14 @@ class Results:
         return self.record["predictions"]
 
     @property
+    def counts(self) -> dict[str, int]:
+        """How many exams were compared and how many failed, and what the record says of those left out."""
+        told = self.record.get("counts")
+        compared = len(self.usable)
+        own = {"compared": compared, "failed": len(self.exams) - compared}
+        return {**(told if isinstance(told, dict) else {}), **own}
+
+    @property
     def usable(self) -> pandas.DataFrame:
         """The rows of `exams` that did not fail."""
         return self.exams[self.exams["status"] == OK]

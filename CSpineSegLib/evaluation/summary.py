@@ -8,6 +8,7 @@ import numpy as np
 
 from ..anatomy import STRUCTURES
 from . import published as paper
+from .comparison_pairs import counted
 from .levels_summary import levels_section
 from .results import SILVER, Results
 from .sections import Figure, Section, Table
@@ -77,7 +78,8 @@ def section(results: Results, *, published: bool = False) -> Section:
                 "folds",
                 "Dice by fold of the cross-validation, and of all folds together",
                 folds,
-                "Each exam counts in the fold that held it out; 'all' pools the exams, not the folds' means.",
+                "Each exam counts in the fold that held it out; 'all' pools the exams, not the folds' means. SD "
+                "divides by n - 1 for Dice by volume, and by n, as the paper's, for that by its convention.",
             )
         )
     return Section(
@@ -179,7 +181,9 @@ def by_fold(results: Results) -> pandas.DataFrame:
         row: dict[str, object] = {"fold": name, "exams": len(exams)}
         for column, values in found.items():
             chosen = values.reindex(exams).dropna()
-            row[column], row[f"{column}_sd"] = chosen.mean(), chosen.std(ddof=0)
+            row[column] = chosen.mean()
+            # As in the table of both conventions: the paper divides by n.
+            row[f"{column}_sd"] = chosen.std(ddof=0 if column.endswith("_paper") else 1)
         rows.append(row)
     return pandas.DataFrame(rows)
 
@@ -187,11 +191,16 @@ def by_fold(results: Results) -> pandas.DataFrame:
 def _sentences(
     results: Results, accuracy: pandas.DataFrame, conventions: pandas.DataFrame, folds: pandas.DataFrame
 ) -> list[str]:
-    counts, against = results.record["counts"], results.against
+    counts, against = results.counts, results.against
+    # As the intervals count them: who is not known is somebody else.
+    patients = results.usable["patient"]
+    people = counted(int(patients.nunique() + patients.isna().sum()), "patient")
     said = [
-        f"{counts['compared']} exams of {results.usable['patient'].nunique()} patients by {results.predictions} were "
-        f"compared with {against}{_left_out(counts)}."
+        f"{counted(counts['compared'], 'exam')} of {people} by {results.predictions} "
+        f"{'was' if counts['compared'] == 1 else 'were'} compared with {against}{_left_out(counts)}."
     ]
+    if not counts["compared"]:
+        return said
     dice = accuracy[accuracy["metric"] == "dice"].set_index("structure")
     far = accuracy[accuracy["metric"] == "hd95_mm"].set_index("structure")
     for key, name in NAMES.items():
@@ -229,9 +238,12 @@ def _left_out(counts: dict[str, int]) -> str:
 
 def _warnings(results: Results) -> list[str]:
     said = [SILVER_WARNING] if results.ruler == SILVER else []
-    failed = results.record["counts"]["failed"]
+    failed = results.counts["failed"]
     if failed:
-        said.append(f"{failed} exams could not be compared and are in no figure; exams.tsv says why.")
+        said.append(
+            f"{counted(failed, 'exam')} could not be compared and {'is' if failed == 1 else 'are'} in no figure; "
+            "exams.tsv says why."
+        )
     held = results.usable["fold"].notna()
     if held.any() and not held.all():
         said.append(f"{int((~held).sum())} exams are in no fold of the file of folds.")

@@ -34,18 +34,21 @@ def table(results: Results) -> pandas.DataFrame:
     frame = pandas.DataFrame(index=results.usable.index)
     frame.index.name = "exam"
     keys = [part.key for part in STRUCTURES]
-    of_class = _wide(results, "class")
-    of_exam = _wide(results, "exam")
+    volumes = [f"volume_{side}_mm3" for side in ("reference", "candidate")]
+    of_class = _wide(results, "class", [(one, key) for one in ("dice", "hd95_mm", *volumes) for key in keys])
+    counted = [(one, key) for one in ("missing", "extra") for key in keys]
+    within = [(f"{one}_within_block", "discs") for one in ("missing", "extra")]
+    of_exam = _wide(results, "exam", [("level_shift_rate", ""), ("fused", "bodies"), *counted, *within])
     for metric in ("dice", "hd95_mm"):
         for key in keys:
             frame[f"{metric}_{key}"] = of_class[metric, key]
     frame.insert(0, "lowest_dice", frame[[f"dice_{key}" for key in keys]].min(axis=1))
     frame["level_shift_rate"] = of_exam["level_shift_rate", ""]
     for match in ("missing", "extra"):
-        within = of_exam[f"{match}_within_block", "discs"]
-        frame[f"{match}_parts"] = sum(of_exam[match, key] for key in keys) - within
+        explained = of_exam[f"{match}_within_block", "discs"]
+        frame[f"{match}_parts"] = sum(of_exam[match, key] for key in keys) - explained
     frame["fused_parts"] = of_exam["fused", "bodies"]
-    sizes = [[of_class[f"volume_{side}_mm3", key] > 0 for side in ("reference", "candidate")] for key in keys]
+    sizes = [[of_class[volume, key] > 0 for volume in volumes] for key in keys]
     marks = {
         "empty": (sizes[0][0] != sizes[0][1]) | (sizes[1][0] != sizes[1][1]),
         "low overlap": frame["lowest_dice"] < LOW_DICE,
@@ -64,7 +67,9 @@ def table(results: Results) -> pandas.DataFrame:
     return frame.sort_index().sort_values("lowest_dice", kind="stable").reset_index()
 
 
-def _wide(results: Results, kind: str) -> pandas.DataFrame:
-    """Exams x (metric, structure)."""
-    chosen = results.table[results.table["kind"] == kind]
-    return chosen.pivot(index="exam", columns=["metric", "structure"], values="value").reindex(results.usable.index)
+def _wide(results: Results, kind: str, wanted: list[tuple[str, str]]) -> pandas.DataFrame:
+    """Exams x (metric, structure); NaN where there is no such figure, as when no exam could be compared."""
+    from pandas import DataFrame
+
+    columns = {key: results.values(key[0], key[1], kind).reindex(results.usable.index) for key in wanted}
+    return DataFrame(columns, index=results.usable.index, dtype=float)

@@ -31,6 +31,8 @@ EXAMS = "exams"
 WORST = 8
 # From which IoU on a body or disc counts as detected.
 IOU = 0.5
+# What an evaluation that was interrupted leaves in its folder.
+_OURS = {EXAMS, results.TABLE, results.EXAMS, results.PICTURES}
 
 
 def evaluate(
@@ -78,7 +80,9 @@ def evaluate(
     files.sweep(folder / EXAMS)
     tasks = [_task(pair, folder, iou) for pair in pairs.pairs]
     failures = dict(pairs.failures)
-    for done, (_, outcome) in enumerate(each(_one, tasks, jobs, progress), start=1):
+    for done, (task, found) in enumerate(each(_one, tasks, jobs, progress), start=1):
+        # Of a process that the system ended there is only a sentence.
+        outcome = Outcome(task.exam, found) if isinstance(found, str) else found
         if outcome.failure is not None:
             failures[outcome.exam] = outcome.failure
         progress.update("Comparing", 0.02 + 0.9 * done / len(tasks), outcome.exam)
@@ -112,7 +116,29 @@ def _output(output: Path | None, pairs: Pairs, dataset: Dataset | None) -> Path:
         raise InputError(f"{output} is a file; name a folder for the results.")
     if output.resolve() in {path.parent.resolve() for path in sources}:
         raise InputError(f"{output} holds the masks themselves; choose another folder for the results.")
+    _check_folder(output, pairs)
     return output
+
+
+def _check_folder(output: Path, pairs: Pairs) -> None:
+    """InputError if a folder holds another evaluation, or anything that is no evaluation."""
+    if not output.is_dir():
+        return
+    if (output / results.RECORD).is_file():
+        known = files.read_json(output / results.RECORD)
+        known = known if isinstance(known, dict) else {}
+        former = known.get("predictions"), known.get("ruler")
+        if former != (pairs.predictions, pairs.ruler):
+            raise InputError(
+                f"{output} holds the evaluation of {former[0]} against {former[1]}, and this one is of "
+                f"{pairs.predictions} against {pairs.ruler}; choose another folder for the results."
+            )
+        return
+    other = sorted(path.name for path in output.iterdir() if path.name not in _OURS and not path.name.startswith("."))
+    if other:
+        raise InputError(
+            f"{output} holds {other[0]} and no evaluation; choose a new or an empty folder for the results."
+        )
 
 
 def _task(pair: Pair, folder: Path, iou: float) -> Task:

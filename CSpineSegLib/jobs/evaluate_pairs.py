@@ -72,7 +72,9 @@ def find(predictions: Path | str, reference: Path | str, dataset: Dataset | None
     ruler, references = _references(reference, exams, names)
     pairs = Pairs(name, ruler)
     if dataset is not None:
-        pairs.warnings += [problem for problem in dataset.problems if " lists " in problem]
+        told = (problem.partition(" lists ") for problem in dataset.problems if " lists " in problem)
+        # Records may be passed on, and a folder's name can hold a person's.
+        pairs.warnings += [f"{Path(where).name}{lists}{what}" for where, lists, what in told]
     for stem in sorted(found.keys() | references.keys()):
         if stem not in references:
             other = ruler in SOURCES and stem in exams and exams[stem].source != ruler
@@ -127,6 +129,10 @@ def read_cases(folders: Iterable[Path]) -> dict[str, str]:
     for folder in folders:
         if (folder / CASES).is_file():
             found.update({row["case"]: row["exam"] for row in tsv.read(folder / CASES, ("case", "exam"))})
+            # Files are named by them.
+            strange = [exam for exam in found.values() if exam in ("", ".", "..") or set(exam) & set("/\\:")]
+            if strange:
+                raise InputError(f"{folder / CASES} names the exam {strange[0]!r}, which no file can be called.")
     return found
 
 
@@ -184,7 +190,8 @@ def _references(given: Path | str, exams: Mapping[str, Exam], names: Mapping[str
             raise InputError(f"The reference {str(given)!r} is no folder; give gold, silver or a folder of masks.")
         name = folder.resolve().name
         # Figures against Gold and Silver are never mixed, nor what looks like them.
-        return (f"folder {name}" if name in SOURCES else name), masks_in(folder, {**read_cases([folder]), **names})
+        name = f"folder {name}" if name.lower() in SOURCES else name
+        return name, masks_in(folder, {**read_cases([folder]), **names})
     ruler = str(given)
     if not exams:
         raise InputError(f"The reference {ruler} needs a dataset: name its folder with --dataset.")

@@ -22,10 +22,8 @@ def draw(results: Results, pairs: Mapping[str, Pair], count: int, progress: Prog
     """
     folder = results.folder / PICTURES
     table = worst.table(results).head(count)
-    wanted = {folder / f"{exam}.png" for exam in table["exam"]}
-    for path in sorted(folder.glob("*.png")) if folder.is_dir() else ():
-        if path not in wanted:
-            path.unlink(missing_ok=True)
+    for exam in results.exams.index.difference(table["exam"]):
+        (folder / f"{exam}.png").unlink(missing_ok=True)
     drawn = []
     for done, row in enumerate(table.to_dict("records")):
         progress.update("Pictures", 0.96 + 0.04 * done / len(table), row["exam"])

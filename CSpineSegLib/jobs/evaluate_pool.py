@@ -6,7 +6,9 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +22,8 @@ Item = TypeVar("Item")
 # Sums over many numbers depend in the last digit on how many threads share them, and so would files.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 _POLL_SECONDS = 0.3
+# What Windows can wait for at once.
+_MOST = 61
 
 
 def each(
@@ -48,7 +52,7 @@ def each(
         while left:
             under_way: list[Item] = []
             try:
-                yield from _pooled(work, left, under_way, min(jobs, len(left)), progress)
+                yield from _pooled(work, left, under_way, min(jobs, len(left), _MOST), progress)
             except BrokenProcessPool:
                 # One of these did it; each gets a process of its own, so that only that one is lost.
                 for item in list(under_way):
@@ -67,7 +71,8 @@ def _pooled(
             while left and len(waiting) < jobs:
                 item = left.pop()
                 under_way.append(item)
-                waiting[pool.submit(work, item)] = item
+                with _without_main(work):
+                    waiting[pool.submit(work, item)] = item
             progress.check()
             done, _ = wait(waiting, _POLL_SECONDS, FIRST_COMPLETED)
             for future in done:
@@ -90,6 +95,20 @@ def _alone(work: Callable[[Item], Any], item: Item, progress: Progress) -> Any:
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_begin)
+
+
+@contextlib.contextmanager
+def _without_main(work: Callable[[Item], Any]) -> Iterator[None]:
+    """New processes do not run the caller's script again, which would fail where nothing guards its main part."""
+    main = sys.modules.get("__main__")
+    if main is None or getattr(work, "__module__", None) == "__main__":
+        yield
+        return
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _begin() -> None:

@@ -12,8 +12,9 @@ from typing import Any
 from .. import files
 from ..dataset import Dataset
 from ..errors import InputError
-from ..evaluation import comparison, fairness, results, summary
+from ..evaluation import comparison, comparison_pairs, fairness, results, summary
 from ..evaluation.cohort import cohort
+from ..evaluation.comparison_pairs import same_predictions
 from ..evaluation.report import methods, page
 from ..evaluation.results import GOLD, Results
 from ..evaluation.sections import Section
@@ -120,10 +121,17 @@ def _sections(
         found.append(cohort(dataset, images=True, progress=progress.part(0.0, 0.25)))
     main = [one for one in read if _is_main(one, read)]
     several = len(read) > 1
+    where = dict(zip(map(id, read), comparison_pairs.tails([one.folder for one in read]), strict=True))
+    alike = Counter((one.predictions, one.ruler) for one in read)
     names = dict(zip(map(id, read), _names(read), strict=True))
 
     def of(one: Results, section: Section) -> Section:
-        return told_apart(section, names[id(one)], one) if several else section
+        if not several:
+            return section
+        told = told_apart(section, names[id(one)], one)
+        # Another folder of the same name; the title must say whose figures these are.
+        twin = alike[one.predictions, one.ruler] > 1
+        return replace(told, title=f"{told.title} ({where[id(one)]})") if twin else told
 
     for number, one in enumerate(read):
         progress.update("Summarising", 0.25 + 0.15 * number / len(read), one.predictions)
@@ -131,10 +139,10 @@ def _sections(
         if one in main:
             found.append(of(one, summary.levels_section(one)))
     for ruler in dict.fromkeys(one.ruler for one in main):
-        alike = [one for one in main if one.ruler == ruler]
-        if len(alike) > 1:
+        same = [one for one in main if one.ruler == ruler]
+        if len(same) > 1:
             progress.update("Comparing", 0.4)
-            found.append(told_apart(comparison.compare(alike), ruler) if several else comparison.compare(alike))
+            found.append(told_apart(comparison.compare(same), ruler))
     columns = BY if by is None else by
     for number, one in enumerate(main):
         progress.update("Auditing", 0.45 + 0.25 * number / len(main), one.predictions)
@@ -151,7 +159,7 @@ def _sections(
 
 def _is_main(one: Results, read: Sequence[Results]) -> bool:
     """Whether its levels, fairness and worst cases are shown: against Gold, or there is none against Gold."""
-    return one.ruler == GOLD or not any(other.ruler == GOLD and other.predictions == one.predictions for other in read)
+    return one.ruler == GOLD or not any(gold.ruler == GOLD and same_predictions(gold, one) for gold in read)
 
 
 def _pairs(read: Sequence[Results]) -> list[tuple[Results, Results]]:
@@ -160,7 +168,7 @@ def _pairs(read: Sequence[Results]) -> list[tuple[Results, Results]]:
         (gold, other)
         for gold in read
         for other in read
-        if gold.ruler == GOLD and other.ruler != GOLD and gold.predictions == other.predictions
+        if gold.ruler == GOLD and other.ruler != GOLD and same_predictions(gold, other)
     ]
 
 
@@ -216,14 +224,23 @@ def _record(read: Sequence[Results], dataset: Dataset | None, title: str | None,
     if dataset is not None:
         facts = {"Data set": f"{dataset.root.name}, {len(dataset)} exams", **facts}
     hashes: dict[str, str] = {}
-    for one in read:
+    for one, where in zip(read, comparison_pairs.tails([one.folder for one in read]), strict=True):
         for name in (results.RECORD, results.TABLE, results.EXAMS):
-            hashes[f"{one.folder.name}/{name}"] = files.sha256(one.folder / name)
-    versions = {name: str(value) for one in read for name, value in one.record.get("versions", {}).items()}
+            hashes[f"{where}/{name}"] = files.sha256(one.folder / name)
     return {
         "title": title or f"Evaluation of {' and '.join(models)}",
         "lead": lead or f"Vertebral bodies and discs in cervical spine MRI, up to {exams} exams a model.",
         "facts": facts,
-        "versions": versions | software(),
+        "versions": _versions([one.record.get("versions", {}) for one in read]),
         "hashes": hashes,
     }
+
+
+def _versions(evaluated: Sequence[Any]) -> dict[str, str]:
+    """By software: the version here, and those that made the figures if they were others."""
+    found: dict[str, list[str]] = {}
+    for versions in (software(), *(one for one in evaluated if isinstance(one, dict))):
+        for name, version in versions.items():
+            if str(version) not in found.setdefault(name, []):
+                found[name].append(str(version))
+    return {name: ", evaluated with ".join(known) for name, known in found.items()}

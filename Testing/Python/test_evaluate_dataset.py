@@ -88,6 +88,7 @@ def test_a_gold_list_that_names_unknown_exams_is_a_warning(predicted, tmp_path):
     found = judge(Dataset.open(predicted.root, gold_list=path))
     assert found.record["counts"]["compared"] == 1
     assert any("000777" in warning and "not in this dataset" in warning for warning in found.record["warnings"])
+    assert str(tmp_path) not in (found.folder / results.RECORD).read_text(encoding="utf-8"), "it may be passed on"
 
 
 def test_a_prediction_that_somebody_edited_is_not_the_models(predicted):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -68,3 +70,13 @@ def test_each_process_has_one_thread_and_this_one_keeps_its_own(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert dict(evaluate_pool.each(threads, [0], 1, Progress())) == {0: "1"}
     assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
+def test_a_script_whose_main_part_nothing_guards_can_use_processes(tmp_path):
+    script = tmp_path / "script é.py"
+    lines = ("from CSpineSegLib.jobs import evaluate_pool", "from CSpineSegLib.progress import Progress")
+    work = "print('begun', sorted(result for _, result in evaluate_pool.each(abs, [-1, -2], 2, Progress())))"
+    script.write_text("\n".join((*lines, work)), encoding="utf-8")
+    paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, env=os.environ | paths)
+    assert found.stdout == "begun [1, 2]\n", found.stderr

@@ -170,7 +170,18 @@ def test_models_of_the_same_name_are_told_apart_by_their_folders(tmp_path):
     assert set(table(compare(sides), "comparison-classes")["pair"]) == {"A - B"}
     deep = [evaluation(tmp_path / name / "same", dice(drawn(1, 8)), predictions="model") for name in "AB"]
     (pair,) = set(table(compare(deep), "comparison-classes")["pair"])
-    assert str(tmp_path / "A" / "same") in pair
+    assert pair == "A/same - B/same", "whole paths can hold a person's name"
+
+
+def test_nobody_is_called_better_if_the_mean_and_most_patients_disagree(tmp_path):
+    second = np.full(40, 0.9)
+    first = second + np.linspace(0.001, 0.002, 40)
+    first[:2] = 0.1
+    section = compare([evaluation(tmp_path / "A", dice(first)), evaluation(tmp_path / "B", dice(second))])
+    found = row(section, structure="bodies", metric="dice")
+    assert found["difference"] < 0 < found["effect"] and found["p_holm"] < 0.05
+    said = " ".join(section.sentences)
+    assert "neither can be called better" in said and "was better" not in said
 
 
 @pytest.mark.parametrize("convention", [None, "zhou2025"])

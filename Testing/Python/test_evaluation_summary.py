@@ -117,6 +117,7 @@ def test_levels_stand_from_head_to_foot_with_what_is_missing_as_zero(found):
     body = row(frame, level="C4")
     assert body["exams"] == 4, "the exam with a block has no C4 by itself"
     assert body["shifted"] == 1 and body["missing"] == 0
+    assert frame.set_index("level")["in_blocks"].to_dict() == {level: level in ("C4", "C5") for level in frame["level"]}
     relative = row(frame, level="bodies without a name")
     assert relative["exams"] == 1 and relative["dice"] == pytest.approx(0.8)
 
@@ -145,7 +146,7 @@ def test_events_count_what_a_block_explains_apart(found):
 def test_the_level_shift_rate_is_said_of_the_exams_that_can_tell(found):
     said = " ".join(summary.levels_section(found).sentences)
     assert "Levels are shifted in 1 of 5 exams" in said and "level-shift rate is 20.0 %" in said
-    assert "In 1 exams a mask shows no level to count from" in said
+    assert "In 1 exam a mask shows no level to count from" in said
 
 
 def test_the_worst_come_first_with_the_ways_in_which_they_failed(found):

@@ -43,7 +43,7 @@ def build(sections: Sequence[Section], methods: Methods, record: Mapping[str, An
     """
     path = Path(path)
     page = compose(sections, methods, record, tables_folder(path).name)
-    tables.write_all(list(sections), tables_folder(path))
+    tables.replace_all(list(sections), tables_folder(path))
     files.write_verified(path, page.encode("utf-8"))
     return path
 

@@ -45,6 +45,8 @@ RC = {
     "savefig.bbox": None,
     "axes.unicode_minus": True,
     "text.usetex": False,
+    # Names of models, groups and exams are no formulas.
+    "text.parse_math": False,
     "mathtext.default": "regular",
 }
 _INCH_ROW = 0.36

@@ -40,6 +40,15 @@ def write_all(sections: list[Section], folder: Path | str) -> list[Path]:
     return paths
 
 
+def replace_all(sections: list[Section], folder: Path | str) -> list[Path]:
+    """As :func:`write_all`; tables of a former run that are no more, such as of what had failed, are removed."""
+    paths = write_all(sections, folder)
+    for path in sorted(Path(folder).glob("*.tsv")):
+        if path not in paths and _NAME.fullmatch(path.stem):
+            path.unlink(missing_ok=True)
+    return paths
+
+
 def check_names(names: list[str]) -> None:
     """InputError unless all are lower case with hyphens and none comes twice."""
     for name in names:
