@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -61,6 +62,8 @@ def split(
         only=only,
         seed=seed,
     )
+    if query is not None:
+        drawn = replace(drawn, about={**drawn.about, "query": query})
     written = split_files.write(drawn, folder, name, force=force)
     notes = [*drawn.notes, *_remarks(drawn, opened, written[-1])]
     shown = list(dict.fromkeys([*([balance] if balance else []), *columns]))

@@ -65,7 +65,9 @@ def header(path: Path, delimiter: str = "\t") -> list[str]:
             line = next(csv.reader(stream, delimiter=delimiter, quoting=csv.QUOTE_NONE), [])
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror or error}).") from None
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a UTF-8 text file; save it as text in UTF-8.") from None
+    except csv.Error as error:
         raise InputError(f"{path} cannot be read as a table ({error}).") from None
     return [_bare(name) for name in line]
 

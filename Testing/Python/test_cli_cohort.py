@@ -109,6 +109,8 @@ def test_a_query_chooses_the_exams_of_a_split(said, tables):
         *("split", "--dataset", tables, "--query", "field_strength == 3", "--name", "three-tesla", "--json")
     )
     assert code == 0 and sum(row["exams"] for row in json.loads(out)["parts"] if row["part"][:4] != "fold") == 508
+    record = json.loads((tables / "splits" / "three-tesla_record.json").read_text(encoding="utf-8"))
+    assert record["query"] == "field_strength == 3", "without it, nobody could make the split again"
 
 
 def test_check_passes_ours_and_fails_what_mixes_patients(said, tables, tmp_path):

@@ -175,6 +175,15 @@ def test_small_groups_are_named_and_not_tested(section):
     assert race["test"] == "Mann-Whitney U" and "Asian (24)" in race["note"] and "Not Reported" not in race["groups"]
 
 
+def test_words_for_nothing_are_no_groups_however_they_are_written(frame):
+    before = comparing.tests(frame)[0].frame
+    assert "Not Reported" not in " ".join(before["groups"])
+    frame["race"] = frame["race"].replace("Not Reported", "not reported").replace("Other", "N/A")
+    after = comparing.tests(frame)[0].frame
+    text = " ".join([*after["groups"], *after["note"]])
+    assert "not reported" not in text and "N/A" not in text and "White" in text
+
+
 def test_too_few_patients_are_not_tested_and_it_is_said(frame):
     few = frame.head(20)
     tests, pairs = comparing.tests(few)

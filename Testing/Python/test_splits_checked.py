@@ -179,3 +179,10 @@ def test_a_file_that_is_not_there_and_an_unknown_column_are_refused(dataset):
             check(dataset, dataset.root / name)
     with pytest.raises(InputError, match="nothing to stratify by"):
         split_checks.check([Path("x.tsv")], dataset.exams(), ["height"])
+
+
+def test_a_table_in_another_encoding_is_refused_without_jargon(dataset):
+    path = given(dataset, "", "sixteen.tsv")
+    path.write_bytes("stem\tsplit\n".encode("utf-16"))
+    with pytest.raises(InputError, match=r"sixteen.tsv is not a UTF-8 text file; save it as text in UTF-8\."):
+        check(dataset, path)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ...dataset.tables import is_blank
 from .. import statistics
 from ..sections import Table
 from .describing import DEMOGRAPHICS, NUMBERS, SCANNER, UNKNOWN, VOLUMES, ordered, texts
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 # Smaller groups are described, not tested.
 SMALLEST = 30
 ALPHA = 0.05
-_NO_GROUP = {UNKNOWN, "Not Reported"}
 _TITLES = {**DEMOGRAPHICS, **SCANNER, **NUMBERS, **VOLUMES, "age_group": "Age group", "source": "Source"}
 
 # Pairs of groupings, then numbers with the groupings that they are compared by.
@@ -48,6 +48,11 @@ COMPARED = {
 def first_exams(frame: pandas.DataFrame) -> pandas.DataFrame:
     """Each patient's first exam, so that the rows of a test are independent."""
     return frame.drop_duplicates("patient_id")
+
+
+def _is_told(labels: pandas.Series) -> pandas.Series:
+    """Whether each label is a group; "Not Reported" and other words for nothing are none."""
+    return labels.map(lambda value: value != UNKNOWN and not is_blank(value)).astype(bool)
 
 
 def crossed(frame: pandas.DataFrame) -> Table:
@@ -127,7 +132,7 @@ def _crossed_tests(people: pandas.DataFrame) -> Iterator[Row]:
 
     for first, second in CROSSED:
         one, other = texts(people[first]), texts(people[second])
-        known = ~one.isin(_NO_GROUP) & ~other.isin(_NO_GROUP)
+        known = _is_told(one) & _is_told(other)
         if known.any():
             table = pandas.crosstab(one[known], other[known])
             yield second, first, f"{table.shape[0]} x {table.shape[1]} values", statistics.contingency(table), {}
@@ -137,7 +142,7 @@ def _compared_tests(people: pandas.DataFrame, smallest: int) -> Iterator[Row]:
     for column, groupings in COMPARED.items():
         for by in groupings if people[column].notna().any() else ():
             labels = texts(people[by])
-            there = people[column].notna() & ~labels.isin(_NO_GROUP)
+            there = people[column].notna() & _is_told(labels)
             samples = {
                 value: people.loc[there & (labels == value), column].to_numpy(float)
                 for value in ordered(labels[there], by)
