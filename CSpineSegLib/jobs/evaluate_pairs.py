@@ -85,6 +85,8 @@ def find(predictions: Path | str, reference: Path | str, dataset: Dataset | None
             pairs.failures[stem] = masks.edited_sentence(exams[stem], model).replace(str(found[stem]), found[stem].name)
         else:
             pairs.pairs.append(Pair(stem, references[stem], found[stem], exams.get(stem)))
+    if pairs.pairs and all(pair.candidate.resolve() == pair.reference.resolve() for pair in pairs.pairs):
+        raise InputError(f"The predictions and the references are the same files, in {name}; name two sets of masks.")
     if not pairs.pairs and not pairs.failures:
         raise InputError(
             f"No exam is among both: {len(found)} predictions in {name} ({some(sorted(found))}) and {len(references)} "

@@ -133,3 +133,10 @@ def test_predictions_of_one_name_are_the_same_only_if_their_masks_are(tmp_path):
 def test_a_report_names_the_versions_that_made_the_figures(tmp_path):
     found = report_build._versions([{"cspineseg": "0.0.1"}, "damaged"])
     assert found["cspineseg"].endswith(", evaluated with 0.0.1") and " " not in found["python"]
+
+
+def test_masks_are_not_compared_with_themselves(tmp_path):
+    references, _ = folders(tmp_path, {"a": 1})
+    with pytest.raises(InputError, match="are the same files, in références; name two sets of masks"):
+        judge(tmp_path, (references, references))
+    assert not (tmp_path / "out").exists()
