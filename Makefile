@@ -3,6 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 FLOOR := .venv-slicer-5.12
+# Test processes at a time; each may need 3 GB of memory.
+JOBS ?= 2
 PIP = $(VENV)/bin/python -m pip --disable-pip-version-check
 REQUIREMENTS := pyproject.toml constraints.txt
 
@@ -15,8 +17,9 @@ demo: $(VENV)/.demo
 report: $(VENV)/.report
 	$(VENV)/bin/cspineseg report --trial build/report
 
+# A file of tests stays in one process, as its tests share what they have made.
 test: lint test-floor
-	CSPINESEG_REQUIRE_SLICER=1 $(VENV)/bin/python -m pytest -m "not slow"
+	CSPINESEG_REQUIRE_SLICER=1 $(VENV)/bin/python -m pytest -m "not slow" -n $(JOBS) --dist loadfile
 
 test-slow: $(VENV)/.test
 	$(VENV)/bin/python -m pytest -m slow

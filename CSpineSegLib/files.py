@@ -121,7 +121,7 @@ def write_json(path: Path | str, content: Any, *, exclusive: bool = False) -> st
 def read_json(path: Path | str) -> Any:
     """Content of a JSON file; InputError names the file if it cannot be read."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path} does not exist.") from None
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:

@@ -236,3 +236,9 @@ def test_a_failed_write_takes_the_folders_away_that_it_made(tmp_path):
     with pytest.raises(WriteError):
         files.write_verified(tmp_path / "kept" / "new" / "a.bin", b"x", refuse)
     assert [path.name for path in tmp_path.rglob("*")] == ["kept"]
+
+
+def test_json_with_the_mark_that_windows_editors_put_first_is_read(tmp_path):
+    path = tmp_path / "splits_final.json"
+    path.write_bytes(b"\xef\xbb\xbf" + b'[{"train": [], "val": []}]')
+    assert files.read_json(path) == [{"train": [], "val": []}]
