@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..evaluation import cohort as analysis
-from ..evaluation.report import tables
 from ..review import places
 from .app import app
-from .options import DatasetFolder, Events, GoldList, Json, need_dataset
+from .options import DatasetFolder, Events, GoldList, Json, TablesFolder, need_dataset
 from .output import print_warnings, shown_progress
-from .sections import show
+from .sections import finish
 
 
 @app.command(epilog="Examples: cspineseg cohort --dataset DIR;  cspineseg cohort --dataset DIR --output cohort")
@@ -23,7 +21,7 @@ def cohort(
     masks: Annotated[
         bool, typer.Option("--masks/--no-masks", help="Read the masks for volumes and components, about .1 s each.")
     ] = True,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the tables as TSV files.")] = None,
+    output: TablesFolder = None,
     gold_list: GoldList = None,
     as_json: Json = False,
     events: Events = False,
@@ -35,7 +33,5 @@ def cohort(
     print_warnings(opened.problems)
     with shown_progress(events, quiet=as_json) as progress:
         section = analysis.cohort(opened, images=images, masks=masks, progress=progress)
-    if output is not None:
-        tables.write(section, output)
-    show(section, as_json)
+    finish(section, output, as_json)
     return 0

@@ -8,10 +8,9 @@ from typing import Annotated
 import typer
 
 from ..evaluation import comparison, results
-from ..evaluation.report import tables
 from .app import app
-from .options import Json
-from .sections import show
+from .options import Json, TablesFolder
+from .sections import finish
 
 
 @app.command(
@@ -26,13 +25,9 @@ def compare(
         str | None,
         typer.Option("--convention", help="zhou2025: the unpaired tests of the dataset's paper, on its own Dice."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write every table to, as TSV.")
-    ] = None,
+    output: TablesFolder = None,
     as_json: Json = False,
 ) -> None:
     """Compare models exam by exam: mean differences with intervals, Wilcoxon, Holm, and what could have been seen."""
     section = comparison.compare([results.read(folder) for folder in evaluations], convention=convention)
-    if output is not None:
-        tables.write(section, output)
-    show(section, as_json)
+    finish(section, output, as_json)

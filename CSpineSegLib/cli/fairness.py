@@ -11,7 +11,7 @@ from ..evaluation import results
 from ..evaluation.fairness import audit, two_rulers
 from ..evaluation.report import tables
 from .app import app
-from .options import Json
+from .options import Json, TablesFolder
 from .output import print_json
 from .sections import content, show
 
@@ -34,9 +34,7 @@ def fairness(
         str,
         typer.Option("--by", help="What to group by, with commas; also a column that you added to exams.tsv."),
     ] = _ALL,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write every table to, as TSV.")
-    ] = None,
+    output: TablesFolder = None,
     as_json: Json = False,
 ) -> None:
     """Compare groups of patients and scanners: tests, success rates, adjusted models, and what could have been seen."""

@@ -29,6 +29,9 @@ Query = Annotated[
     str | None,
     typer.Option("--query", "-q", help="Choose exams, e.g. \"source == 'silver' and status == 'unreviewed'\"."),
 ]
+TablesFolder = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Folder to write every table to, as TSV.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Events = Annotated[bool, typer.Option("--events", hidden=True)]
 Model = Annotated[

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..evaluation.report import tables
-from ..evaluation.sections import Section
 from ..jobs import raters as jobs
 from .app import app
-from .options import DatasetFolder, Events, GoldList, Json, Query, need_dataset
+from .options import DatasetFolder, Events, GoldList, Json, Query, TablesFolder, need_dataset
 from .output import shown_progress
-from .sections import show
+from .sections import finish
 from .work import chosen
-
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Folder to write every table to, as TSV.")]
 
 
 @app.command(
@@ -29,7 +24,7 @@ def raters(
         typer.Option("--annotators", help="Two annotators; without it, the two who share most exams."),
     ] = None,
     query: Query = None,
-    output: Output = None,
+    output: TablesFolder = None,
     gold_list: GoldList = None,
     as_json: Json = False,
     events: Events = False,
@@ -38,14 +33,14 @@ def raters(
     exams = chosen([], query is None, query, need_dataset(dataset, gold_list))
     with shown_progress(events, quiet=as_json) as progress:
         section = jobs.raters(exams, annotators, progress=progress)
-    _finish(section, output, as_json)
+    finish(section, output, as_json)
 
 
 @app.command(epilog="Example: cspineseg editing --dataset DIR --query \"source == 'silver'\" --output FOLDER")
 def editing(
     dataset: DatasetFolder = None,
     query: Query = None,
-    output: Output = None,
+    output: TablesFolder = None,
     gold_list: GoldList = None,
     as_json: Json = False,
     events: Events = False,
@@ -54,10 +49,4 @@ def editing(
     exams = chosen([], query is None, query, need_dataset(dataset, gold_list))
     with shown_progress(events, quiet=as_json) as progress:
         section = jobs.editing(exams, progress=progress)
-    _finish(section, output, as_json)
-
-
-def _finish(section: Section, output: Path | None, as_json: bool) -> None:
-    if output is not None:
-        tables.write(section, output)
-    show(section, as_json)
+    finish(section, output, as_json)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Any
 
 from ..evaluation.report import tables
@@ -28,6 +29,13 @@ def show(section: Section, as_json: bool = False) -> None:
     for table in section.tables:
         print()
         _show(table)
+
+
+def finish(section: Section, folder: Path | None, as_json: bool) -> None:
+    """Write the tables of a section into `folder`, if one was named, and show it."""
+    if folder is not None:
+        tables.write(section, folder)
+    show(section, as_json)
 
 
 def content(section: Section) -> dict[str, Any]:
